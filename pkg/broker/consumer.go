@@ -1,0 +1,214 @@
+package broker
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// ConsumerConfig says what to consume and how.
+type ConsumerConfig struct {
+	Queue    string
+	Prefetch int // how many messages may be unsettled at a time
+	Batch    int // how many messages are handed out together, at most
+	// Linger is how long a batch may wait to grow, while the queue is busy. A message that comes alone never waits.
+	Linger time.Duration
+	// Drain is called when consuming stops, and returns when everything that was handed out is settled or given up; nil where
+	// handle settles everything before it returns.
+	Drain func()
+}
+
+// busy is the size of a batch after which the queue counts as busy, so that the next batch may linger.
+const busy = 8
+
+// Consume hands out batches until ctx ends. handle is called with one batch after the other; it settles the messages with Ack,
+// then or later, in any order. A message that is not settled when its session ends comes again: after a lost connection to the
+// next session, after ctx to whoever consumes the queue then. The error is nil when ctx has ended.
+func (b *Broker) Consume(ctx context.Context, cfg ConsumerConfig, handle func([]*Delivery)) error {
+	if cfg.Drain == nil {
+		cfg.Drain = func() {}
+	}
+	pause := firstPause
+	for {
+		began := time.Now()
+		err := b.consumeOnce(ctx, cfg, handle)
+		if ctx.Err() != nil {
+			cfg.Drain()
+			return nil
+		}
+		if time.Since(began) > longestWait {
+			pause = firstPause
+		}
+		b.cfg.Log.Warn("consumer lost, subscribing again", "queue", cfg.Queue, "error", err)
+		if !wait(ctx, jitter(pause)) {
+			cfg.Drain()
+			return nil
+		}
+		pause = min(2*pause, longestWait)
+		if isCode(err, amqp.NotFound) {
+			if err := b.redeclare(ctx); err != nil {
+				b.cfg.Log.Error("cannot declare the queues again", "error", err)
+			}
+		}
+	}
+}
+
+// session is the life of one channel that consumes.
+type session struct {
+	ch     *amqp.Channel
+	mu     sync.Mutex
+	ledger *ledger
+}
+
+func (b *Broker) consumeOnce(ctx context.Context, cfg ConsumerConfig, handle func([]*Delivery)) error {
+	ch, err := b.shared.channel(ctx)
+	if err != nil {
+		return err
+	}
+	defer ch.Close()
+	if err := ch.Qos(cfg.Prefetch, 0, false); err != nil {
+		return fmt.Errorf("set prefetch: %w", err)
+	}
+	closed := ch.NotifyClose(make(chan *amqp.Error, 1))
+	consumer := amqpTag(b.cfg.Name)
+	in, err := ch.Consume(cfg.Queue, consumer, false, false, false, false, nil)
+	if err != nil {
+		return fmt.Errorf("consume: %w", err)
+	}
+	s := &session{ch: ch, ledger: newLedger()}
+	// The library hands deliveries over one at a time. They are pumped into a channel that holds all of them, so that a batch
+	// is there when the one before it is done. It cannot overflow: the broker sends no more than the prefetch unsettled.
+	waiting := make(chan *Delivery, cfg.Prefetch)
+	go func() {
+		defer close(waiting)
+		for d := range in {
+			waiting <- newDelivery(&d, cfg.Queue, s)
+		}
+	}()
+	s.handOut(ctx, cfg, waiting, handle)
+	if ctx.Err() != nil {
+		err = ch.Cancel(consumer, false)
+		cfg.Drain()
+	}
+	ch.Close()          // gives back what was not handed out or not settled
+	for range waiting { // until the pump has ended
+	}
+	select {
+	case reason := <-closed:
+		if reason != nil {
+			return reason
+		}
+	default:
+	}
+	return cmp.Or(err, errCancelled)
+}
+
+var errCancelled = errors.New("the broker ended the subscription (was the queue deleted?)")
+
+// handOut calls handle until the session or ctx ends.
+func (s *session) handOut(ctx context.Context, cfg ConsumerConfig, waiting <-chan *Delivery, handle func([]*Delivery)) {
+	previous := 0
+	for {
+		batch := collect(ctx, cfg, waiting, previous >= busy)
+		if batch == nil {
+			return
+		}
+		previous = len(batch)
+		handle(batch)
+	}
+}
+
+// collect waits for a message and takes what else is there, up to a batch. It returns nil when there will be no more.
+func collect(ctx context.Context, cfg ConsumerConfig, waiting <-chan *Delivery, linger bool) []*Delivery {
+	if ctx.Err() != nil {
+		return nil
+	}
+	var batch []*Delivery
+	select {
+	case d, ok := <-waiting:
+		if !ok {
+			return nil
+		}
+		batch = append(make([]*Delivery, 0, min(cfg.Batch, len(waiting)+busy)), d)
+	case <-ctx.Done():
+		return nil
+	}
+	var timeout <-chan time.Time
+	if linger && cfg.Linger > 0 {
+		timer := time.NewTimer(cfg.Linger)
+		defer timer.Stop()
+		timeout = timer.C
+	}
+	for len(batch) < cfg.Batch {
+		select {
+		case d, ok := <-waiting:
+			if !ok {
+				return batch
+			}
+			batch = append(batch, d)
+			continue
+		default:
+		}
+		if timeout == nil {
+			return batch
+		}
+		select {
+		case d, ok := <-waiting:
+			if !ok {
+				return batch
+			}
+			batch = append(batch, d)
+		case <-timeout:
+			return batch
+		case <-ctx.Done():
+			return batch
+		}
+	}
+	return batch
+}
+
+// Ack settles deliveries: the broker forgets them. An error means that their session is over and that they come again.
+func Ack(ds []*Delivery) error {
+	for s, mine := range bySession(ds) {
+		if err := s.ack(mine); err != nil {
+			return fmt.Errorf("ack: %w", err)
+		}
+	}
+	return nil
+}
+
+// bySession groups deliveries; mostly there is one group.
+func bySession(ds []*Delivery) map[*session][]uint64 {
+	groups := make(map[*session][]uint64, 1)
+	for _, d := range ds {
+		groups[d.session] = append(groups[d.session], d.tag)
+	}
+	return groups
+}
+
+func (s *session) ack(tags []uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slices.Sort(tags)
+	upTo, singles := s.ledger.settle(tags)
+	if upTo > 0 {
+		if err := s.ch.Ack(upTo, true); err != nil {
+			return err
+		}
+	}
+	for _, tag := range singles {
+		if err := s.ch.Ack(tag, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// amqpTag makes a consumer tag that tells people in the management UI who is consuming.
+func amqpTag(name string) string { return fmt.Sprintf("%s-%d", name, time.Now().UnixNano()) }

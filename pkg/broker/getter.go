@@ -1,0 +1,57 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// Depth tells how many messages wait in a queue, or ErrNoQueue.
+func (b *Broker) Depth(ctx context.Context, queue string) (int, error) {
+	ch, err := b.shared.channel(ctx)
+	if err != nil {
+		return 0, err
+	}
+	defer ch.Close()
+	q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
+	if isCode(err, amqp.NotFound) {
+		return 0, fmt.Errorf("queue %q: %w", queue, ErrNoQueue)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("queue %q: %w", queue, err)
+	}
+	return q.Messages, nil
+}
+
+// Getter takes messages from a queue one by one and holds them until they are settled or given back. It is for one goroutine.
+type Getter struct {
+	queue   string
+	session *session
+}
+
+// NewGetter opens a getter on a queue.
+func (b *Broker) NewGetter(ctx context.Context, queue string) (*Getter, error) {
+	ch, err := b.shared.channel(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &Getter{queue: queue, session: &session{ch: ch, ledger: newLedger()}}, nil
+}
+
+// Next takes the next message; it is nil where the queue is empty. The message is settled with Ack.
+func (g *Getter) Next() (*Delivery, error) {
+	d, ok, err := g.session.ch.Get(g.queue, false)
+	switch {
+	case isCode(err, amqp.NotFound):
+		return nil, fmt.Errorf("queue %q: %w", g.queue, ErrNoQueue)
+	case err != nil:
+		return nil, fmt.Errorf("get from queue %q: %w", g.queue, err)
+	case !ok:
+		return nil, nil
+	}
+	return newDelivery(&d, g.queue, g.session), nil
+}
+
+// Close gives back what was taken and not settled; it comes to the front of the queue again, in its old order.
+func (g *Getter) Close() error { return g.session.ch.Close() }

@@ -1,0 +1,61 @@
+package broker
+
+import (
+	"context"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// link is one connection that its users share and that is dialled again by the first of them who finds it gone.
+type link struct {
+	broker  *Broker
+	purpose string
+	turn    chan struct{} // holds one token while somebody looks at conn: a mutex whose Lock heeds a context
+	conn    *amqp.Connection
+}
+
+// get returns a living connection, dialling until ctx ends if need be.
+func (l *link) get(ctx context.Context) (*amqp.Connection, error) {
+	select {
+	case l.turn <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	defer func() { <-l.turn }()
+	if l.conn != nil && !l.conn.IsClosed() {
+		return l.conn, nil
+	}
+	conn, err := l.broker.dial(ctx, l.purpose, true)
+	if err == nil {
+		l.conn = conn
+	}
+	return conn, err
+}
+
+// channel opens a channel on a living connection.
+func (l *link) channel(ctx context.Context) (*amqp.Channel, error) {
+	conn, err := l.get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return conn.Channel()
+}
+
+func (l *link) alive() bool {
+	select {
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
+		return l.conn != nil && !l.conn.IsClosed()
+	default: // somebody is dialling, so it is not
+		return false
+	}
+}
+
+func (l *link) close() error {
+	l.turn <- struct{}{}
+	defer func() { <-l.turn }()
+	if l.conn == nil || l.conn.IsClosed() {
+		return nil
+	}
+	return l.conn.Close()
+}

@@ -1,0 +1,291 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// window is how many messages may be published and not yet confirmed. More than a thousand gains nothing.
+const window = 1000
+
+// Publisher streams messages on a connection of its own. Its methods may be called from any goroutine.
+type Publisher struct {
+	broker  *Broker
+	current atomic.Pointer[pubSession]
+	blocked atomic.Bool
+}
+
+// stream is some messages and the one who wants to know what became of each.
+type stream struct {
+	messages []Message
+	done     func(i int, err error)
+}
+
+// NewPublisher starts a publisher; the Broker's Close ends it.
+func (b *Broker) NewPublisher() *Publisher {
+	p := &Publisher{broker: b}
+	b.owned.Go(p.run)
+	return p
+}
+
+// Ready tells whether messages can be published now: there is a connection and the broker does not hold publishers back.
+func (p *Publisher) Ready() bool { return p.current.Load() != nil && !p.blocked.Load() }
+
+// Publish hands messages over and returns when that is done, which waits while the broker is slow to confirm. done is called
+// once for each message, from another goroutine and not to block, with nil when the broker has confirmed it and not returned
+// it; otherwise with ErrUnroutable, ErrNacked or ErrNotConnected. If Publish itself fails, done is not called.
+func (p *Publisher) Publish(ctx context.Context, messages []Message, done func(i int, err error)) error {
+	for i := range messages {
+		if err := amqp.Table(messages[i].Headers).Validate(); err != nil {
+			return fmt.Errorf("headers of message %s: %w", messages[i].ID, err)
+		}
+	}
+	s := p.current.Load()
+	if s == nil {
+		return ErrNotConnected
+	}
+	select {
+	case s.in <- stream{messages, done}:
+		return nil
+	case <-s.gone:
+		return ErrNotConnected
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// PublishAll publishes messages and waits until each one's fate is known. It returns one error for each message.
+func (p *Publisher) PublishAll(ctx context.Context, messages []Message) []error {
+	errs := make([]error, len(messages))
+	type outcome struct {
+		i   int
+		err error
+	}
+	outcomes := make(chan outcome, len(messages)) // all of them fit, so that done never blocks
+	if err := p.Publish(ctx, messages, func(i int, err error) { outcomes <- outcome{i, err} }); err != nil {
+		for i := range errs {
+			errs[i] = err
+		}
+		return errs
+	}
+	for i := range errs {
+		errs[i] = context.Canceled // until known
+	}
+	for range messages {
+		select {
+		case o := <-outcomes:
+			errs[o.i] = o.err
+		case <-ctx.Done():
+			return errs
+		}
+	}
+	return errs
+}
+
+func (p *Publisher) run() {
+	ctx, log := p.broker.ctx, p.broker.cfg.Log
+	pause := firstPause
+	for ctx.Err() == nil {
+		s, err := p.open(ctx)
+		if err == nil {
+			p.current.Store(s)
+			err = s.serve(ctx)
+			p.current.Store(nil)
+			p.blocked.Store(false)
+			s.conn.Close()
+			if s.confirmed {
+				pause = firstPause
+			}
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		log.Warn("publisher lost, connecting again", "error", err)
+		if isCode(err, amqp.NotFound) {
+			if err := p.broker.redeclare(ctx); err != nil {
+				log.Error("cannot declare the exchanges again", "error", err)
+			}
+		}
+		wait(ctx, jitter(pause))
+		pause = min(2*pause, longestWait)
+	}
+}
+
+func (p *Publisher) open(ctx context.Context) (*pubSession, error) {
+	conn, err := p.broker.dial(ctx, "publish", true)
+	if err != nil {
+		return nil, err
+	}
+	ch, err := conn.Channel()
+	if err == nil {
+		err = ch.Confirm(false)
+	}
+	if err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("open a channel with confirms: %w", err)
+	}
+	return &pubSession{
+		publisher: p, conn: conn, ch: ch,
+		in:       make(chan stream),
+		gone:     make(chan struct{}),
+		confirms: ch.NotifyPublish(make(chan amqp.Confirmation, window)),
+		returns:  ch.NotifyReturn(make(chan amqp.Return, window)),
+		closed:   ch.NotifyClose(make(chan *amqp.Error, 1)),
+		blocking: conn.NotifyBlocked(make(chan amqp.Blocking, 8)),
+		returned: map[address]int{},
+	}, nil
+}
+
+// pubSession is the life of one connection that publishes. One goroutine owns the channel and all state.
+type pubSession struct {
+	publisher *Publisher
+	conn      *amqp.Connection
+	ch        *amqp.Channel
+	in        chan stream // unbuffered: what was handed over is this session's responsibility
+	gone      chan struct{}
+	confirms  <-chan amqp.Confirmation
+	returns   <-chan amqp.Return
+	closed    <-chan *amqp.Error
+	blocking  <-chan amqp.Blocking
+	confirmed bool // at least once
+
+	current  stream  // being published
+	next     int     // the first message of current that is not published yet
+	inFlight flights // published and not confirmed, in the order of their delivery tags
+	returned map[address]int
+}
+
+// address tells apart messages that can be in flight at the same time, as far as a return shows.
+type address struct{ id, exchange, key string }
+
+// flight is one message that waits for its confirm.
+type flight struct {
+	address address
+	done    func(int, error)
+	i       int
+}
+
+func (s *pubSession) serve(ctx context.Context) error {
+	defer s.fail()
+	blocked := false
+	for {
+		var in chan stream
+		if !blocked {
+			if err := s.publish(); err != nil {
+				return err
+			}
+			if s.next == len(s.current.messages) {
+				in = s.in
+			}
+		}
+		select {
+		case s.current = <-in:
+			s.next = 0
+		case c, ok := <-s.confirms:
+			if !ok {
+				s.confirms = nil // the reason comes by closed
+				continue
+			}
+			s.confirm(c)
+		case b, ok := <-s.blocking:
+			if !ok {
+				s.blocking = nil
+				continue
+			}
+			blocked = b.Active
+			s.publisher.blocked.Store(blocked)
+			s.publisher.broker.cfg.Log.Warn("RabbitMQ holds publishers back", "blocked", b.Active, "reason", b.Reason)
+		case err := <-s.closed:
+			if err == nil {
+				return ErrNotConnected
+			}
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// publish sends as much of the current stream as the window allows.
+func (s *pubSession) publish() error {
+	for s.next < len(s.current.messages) && s.inFlight.len() < window {
+		m := &s.current.messages[s.next]
+		if err := s.ch.Publish(m.Exchange, m.RoutingKey, m.Mandatory, false, m.publishing()); err != nil {
+			return fmt.Errorf("publish: %w", err)
+		}
+		s.inFlight.push(flight{address{m.ID, m.Exchange, m.RoutingKey}, s.current.done, s.next})
+		s.next++
+	}
+	return nil
+}
+
+// confirm settles the oldest message in flight: the library puts confirms into the order of publishing.
+func (s *pubSession) confirm(c amqp.Confirmation) {
+	s.confirmed = true
+	s.collectReturns()
+	f := s.inFlight.pop()
+	switch {
+	case !c.Ack:
+		f.done(f.i, ErrNacked)
+	case s.returned[f.address] > 0:
+		if s.returned[f.address]--; s.returned[f.address] == 0 {
+			delete(s.returned, f.address)
+		}
+		f.done(f.i, ErrUnroutable)
+	default:
+		f.done(f.i, nil)
+	}
+}
+
+// collectReturns notes what came back. A message is returned before it is confirmed, and one goroutine of the library passes
+// both on, so whatever belongs to a confirm that is here is here too.
+func (s *pubSession) collectReturns() {
+	for {
+		select {
+		case r, ok := <-s.returns:
+			if !ok {
+				s.returns = nil
+				return
+			}
+			s.returned[address{r.MessageId, r.Exchange, r.RoutingKey}]++
+		default:
+			return
+		}
+	}
+}
+
+// fail ends the session: whatever has no confirm yet may or may not have arrived.
+func (s *pubSession) fail() {
+	close(s.gone)
+	for s.inFlight.len() > 0 {
+		f := s.inFlight.pop()
+		f.done(f.i, ErrNotConnected)
+	}
+	for ; s.next < len(s.current.messages); s.next++ {
+		s.current.done(s.next, ErrNotConnected)
+	}
+}
+
+// flights is a ring of the flights of one window.
+type flights struct {
+	ring        [window]flight
+	head, count int
+}
+
+func (q *flights) len() int { return q.count }
+
+func (q *flights) push(f flight) {
+	q.ring[(q.head+q.count)%window] = f
+	q.count++
+}
+
+func (q *flights) pop() flight {
+	f := q.ring[q.head]
+	q.ring[q.head] = flight{}
+	q.head = (q.head + 1) % window
+	q.count--
+	return f
+}

@@ -1,0 +1,179 @@
+package broker
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+// deliveryLimit is how often a work queue delivers a message whose consumer dies of it before it gives the message up.
+const deliveryLimit = 20
+
+// Topology is what one workflow needs of a broker.
+type Topology struct {
+	Exchange string          // a topic exchange, "orders.events"
+	Queues   []Queue         // the work queues
+	Delays   []time.Duration // one delay queue for each distinct one
+}
+
+// Queue is a work queue and what is routed to it.
+type Queue struct {
+	Name        string
+	RoutingKeys []string
+}
+
+// DeadLetterExchange is the name of the exchange that a work queue's dead letters go to.
+func DeadLetterExchange(queue string) string { return queue + ".dlx" }
+
+// DeadLetterQueue is the name of the queue in which a work queue's dead letters wait.
+func DeadLetterQueue(queue string) string { return queue + ".dlq" }
+
+// DelayQueue is the name of a delay queue and of the exchange before it: "orders.retry.10s" for the exchange "orders.events".
+// What is published there with the name of a queue as its routing key comes to that queue after the delay, and to no other.
+func DelayQueue(exchange string, delay time.Duration) string {
+	workflow := exchange
+	if i := slices.Index([]byte(exchange), '.'); i > 0 {
+		workflow = exchange[:i]
+	}
+	unit, n := "ms", delay.Milliseconds()
+	if n%1000 == 0 {
+		unit, n = "s", n/1000
+	}
+	return fmt.Sprintf("%s.retry.%d%s", workflow, n, unit)
+}
+
+// declaration is one step of asserting a topology.
+type declaration struct {
+	what, name string
+	declare    func(*amqp.Channel) error
+	exists     func(*amqp.Channel) error // for a user who may not configure it; nil where there is no way to ask
+}
+
+// Declare asserts t: what is missing is made, what exists is compared. A user without the right to configure passes where
+// everything exists already. What cannot be asserted is named, with the way out; see IsSetup.
+func (b *Broker) Declare(ctx context.Context, t Topology) error {
+	b.mu.Lock()
+	b.declared = append(b.declared, t)
+	b.mu.Unlock()
+	return b.assert(ctx, t.declarations())
+}
+
+// redeclare asserts everything again, after a queue or an exchange has vanished.
+func (b *Broker) redeclare(ctx context.Context) error {
+	b.mu.Lock()
+	all := slices.Clone(b.declared)
+	b.mu.Unlock()
+	for _, t := range all {
+		if err := b.assert(ctx, t.declarations()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *Broker) assert(ctx context.Context, steps []declaration) error {
+	var ch *amqp.Channel
+	defer func() {
+		if ch != nil {
+			ch.Close()
+		}
+	}()
+	// A refusal closes the channel, so each step finds out whether it needs a new one.
+	open := func() (err error) {
+		if ch == nil || ch.IsClosed() {
+			ch, err = b.shared.channel(ctx)
+		}
+		return err
+	}
+	for _, s := range steps {
+		if err := open(); err != nil {
+			return fmt.Errorf("declare %s %q: %w", s.what, s.name, err)
+		}
+		err := s.declare(ch)
+		if isCode(err, amqp.AccessRefused) && s.exists != nil {
+			if openErr := open(); openErr != nil {
+				return fmt.Errorf("declare %s %q: %w", s.what, s.name, openErr)
+			}
+			if s.exists(ch) == nil {
+				continue
+			}
+		}
+		if err != nil {
+			return explainDeclare(s.what, s.name, err)
+		}
+	}
+	return nil
+}
+
+// declarations lists the steps in an order in which every name exists before it is referred to, so that nothing can be
+// dead-lettered into the void.
+func (t Topology) declarations() []declaration {
+	steps := []declaration{exchange(t.Exchange, amqp.ExchangeTopic)}
+	for _, delay := range slices.Compact(slices.Sorted(slices.Values(t.Delays))) {
+		name := DelayQueue(t.Exchange, delay)
+		steps = append(steps, exchange(name, amqp.ExchangeFanout), queue(name, amqp.Table{
+			"x-message-ttl":          delay.Milliseconds(),
+			"x-dead-letter-exchange": "", // the default exchange: back to the queue that the routing key names
+			"x-dead-letter-strategy": "at-least-once",
+			amqp.QueueOverflowArg:    amqp.QueueOverflowRejectPublish,
+			amqp.QueueTypeArg:        amqp.QueueTypeQuorum,
+		}), binding(name, name, ""))
+	}
+	for _, q := range t.Queues {
+		dlx, dlq := DeadLetterExchange(q.Name), DeadLetterQueue(q.Name)
+		steps = append(steps, exchange(dlx, amqp.ExchangeFanout), queue(dlq, amqp.Table{
+			amqp.QueueTypeArg: amqp.QueueTypeQuorum,
+			// Looking at a message counts as a delivery. Without a limit of its own the queue gets the broker's default of 20
+			// from RabbitMQ 4.0 on, and the 21st look would delete the message.
+			"x-delivery-limit": math.MaxInt32,
+		}), binding(dlq, dlx, ""))
+		steps = append(steps, queue(q.Name, amqp.Table{
+			amqp.QueueTypeArg:        amqp.QueueTypeQuorum,
+			"x-delivery-limit":       deliveryLimit,
+			"x-dead-letter-exchange": dlx,
+			"x-dead-letter-strategy": "at-least-once",
+			amqp.QueueOverflowArg:    amqp.QueueOverflowRejectPublish,
+		}))
+		for _, key := range q.RoutingKeys {
+			steps = append(steps, binding(q.Name, t.Exchange, key))
+		}
+	}
+	return steps
+}
+
+func exchange(name, kind string) declaration {
+	return declaration{
+		what: "exchange", name: name,
+		declare: func(ch *amqp.Channel) error { return ch.ExchangeDeclare(name, kind, true, false, false, false, nil) },
+		exists: func(ch *amqp.Channel) error {
+			return ch.ExchangeDeclarePassive(name, kind, true, false, false, false, nil)
+		},
+	}
+}
+
+func queue(name string, args amqp.Table) declaration {
+	return declaration{
+		what: "queue", name: name,
+		declare: func(ch *amqp.Channel) error {
+			_, err := ch.QueueDeclare(name, true, false, false, false, args)
+			return err
+		},
+		exists: func(ch *amqp.Channel) error {
+			_, err := ch.QueueDeclarePassive(name, true, false, false, false, args)
+			return err
+		},
+	}
+}
+
+func binding(queue, exchange, key string) declaration {
+	return declaration{
+		what: "binding", name: fmt.Sprintf("%s → %s %s", exchange, queue, key),
+		declare: func(ch *amqp.Channel) error { return ch.QueueBind(queue, key, exchange, false, nil) },
+		// There is no way to ask for a binding. Who may not bind relies on the one who declared the queue.
+		exists: func(*amqp.Channel) error { return nil },
+	}
+}

@@ -1,0 +1,92 @@
+package event
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Kind describes one type of event.
+type Kind struct {
+	Type       Type
+	Version    int
+	RoutingKey string
+	Source     string // the service that sends it
+	// Expected says that a queue is bound to it whenever the workflow is deployed: an event that no queue takes is then a
+	// failure, to be published again until one does. Events that are only there for others may go to nobody.
+	Expected bool
+
+	decode func([]byte) (Payload, error)
+}
+
+func (k *Kind) schema() string { return fmt.Sprintf("%s%s:%d", schemaPrefix, k.Type, k.Version) }
+
+// Catalog is the set of events of one workflow, and the exchange that they travel through.
+type Catalog struct {
+	Exchange string
+	kinds    map[Type]*Kind
+	order    []*Kind
+}
+
+// NewCatalog makes a catalog. It panics on a type that is listed twice: catalogs are package variables.
+func NewCatalog(exchange string, kinds ...*Kind) *Catalog {
+	c := &Catalog{Exchange: exchange, kinds: make(map[Type]*Kind, len(kinds)), order: kinds}
+	for _, k := range kinds {
+		if _, twice := c.kinds[k.Type]; twice {
+			panic(fmt.Sprintf("event: %s is in the catalog twice", k.Type))
+		}
+		c.kinds[k.Type] = k
+	}
+	return c
+}
+
+// Kind returns the description of a type, or nil where the catalog does not have it.
+func (c *Catalog) Kind(t Type) *Kind { return c.kinds[t] }
+
+// Kinds returns all types, in the order in which the catalog lists them.
+func (c *Catalog) Kinds() []*Kind { return c.order }
+
+func (c *Catalog) find(t Type, schema string) (*Kind, error) {
+	kind, ok := c.kinds[t]
+	if !ok {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, fieldErrorf("/type", "%q is not an event of this workflow", t))
+	}
+	name, version, err := parseSchema(schema)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if name != t {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, fieldErrorf("/dataschema", "is of %s, but the type is %s", name, t))
+	}
+	if version != kind.Version {
+		return nil, fmt.Errorf("%w: %s version %d, this program reads version %d", ErrUnsupportedVersion, t, version, kind.Version)
+	}
+	return kind, nil
+}
+
+// kindOf describes an event type whose data is a P.
+func kindOf[P any, PP interface {
+	*P
+	Payload
+}](version int, source, routingKey string, expected bool) *Kind {
+	return &Kind{
+		Type: PP(new(P)).Type(), Version: version, RoutingKey: routingKey, Source: source, Expected: expected,
+		decode: func(data []byte) (Payload, error) {
+			p := PP(new(P))
+			if err := json.Unmarshal(data, p); err != nil {
+				return nil, dataError(err)
+			}
+			return p, below("/data", p.Validate())
+		},
+	}
+}
+
+// dataError says where in the data a value of the wrong type is.
+func dataError(err error) error {
+	var wrong *json.UnmarshalTypeError
+	if errors.As(err, &wrong) {
+		return fieldErrorf("/data/"+strings.ReplaceAll(wrong.Field, ".", "/"), "is a JSON %s, which does not fit", wrong.Value)
+	}
+	return err
+}

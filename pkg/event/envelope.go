@@ -1,0 +1,186 @@
+package event
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+const (
+	// ContentType is the media type of an encoded event: CloudEvents 1.0, structured mode.
+	ContentType = "application/cloudevents+json"
+	// MaxSize is the largest encoded event that Decode accepts, in bytes. An order of 500 items stays well below it.
+	MaxSize = 1 << 20
+
+	specVersion  = "1.0"
+	schemaPrefix = "urn:orderflow:event:"
+)
+
+var (
+	// ErrInvalid marks a message that is not an event of the catalog; it stays so however often it is delivered.
+	ErrInvalid = errors.New("invalid event")
+	// ErrUnsupportedVersion marks an event of a known type in a version that this program cannot read.
+	ErrUnsupportedVersion = errors.New("unsupported event version")
+)
+
+// Type names what happened, in the past tense: "OrderPlaced".
+type Type string
+
+// Payload is the data of one type of event.
+type Payload interface {
+	// Type is the type of event that carries this payload.
+	Type() Type
+	// Subject is the id of what the event is about.
+	Subject() uuid.UUID
+	// Validate reports the first thing that is wrong with the payload, as a *FieldError.
+	Validate() error
+}
+
+// Event is a fact: an envelope and its payload. It is immutable once made.
+type Event struct {
+	ID            uuid.UUID // UUIDv7, the key of every inbox
+	Source        string    // the service that says it, "payment"
+	Time          time.Time // when it happened, UTC
+	CorrelationID string    // the same for everything that one request set off
+	CausationID   string    // the id of the event that this one answers, or ""
+	TraceParent   string    // W3C trace context, or ""
+	Data          Payload
+}
+
+// New makes an event that answers no other.
+func New(source string, now time.Time, correlationID string, data Payload) *Event {
+	return &Event{ID: NewID(), Source: source, Time: now.UTC(), CorrelationID: correlationID, Data: data}
+}
+
+// Follow makes an event that answers e: it keeps the correlation and the trace, and names e as its cause.
+func (e *Event) Follow(source string, now time.Time, data Payload) *Event {
+	f := New(source, now, e.CorrelationID, data)
+	f.CausationID, f.TraceParent = e.ID.String(), e.TraceParent
+	return f
+}
+
+// Type is the type of e's payload.
+func (e *Event) Type() Type { return e.Data.Type() }
+
+// Subject is what e is about: the order's id.
+func (e *Event) Subject() uuid.UUID { return e.Data.Subject() }
+
+// NewID returns a new UUIDv7: ids that are made later sort later, which keeps indexes and partitions by id cheap.
+func NewID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
+
+// IDTime tells when a UUIDv7 was made, to the millisecond.
+func IDTime(id uuid.UUID) time.Time {
+	ms := int64(id[0])<<40 | int64(id[1])<<32 | int64(id[2])<<24 | int64(id[3])<<16 | int64(id[4])<<8 | int64(id[5])
+	return time.UnixMilli(ms).UTC()
+}
+
+// envelope is the JSON shape of an event.
+type envelope struct {
+	SpecVersion     string          `json:"specversion"`
+	ID              string          `json:"id"`
+	Source          string          `json:"source"`
+	Type            Type            `json:"type"`
+	Subject         string          `json:"subject"`
+	Time            string          `json:"time"`
+	DataContentType string          `json:"datacontenttype"`
+	DataSchema      string          `json:"dataschema"`
+	CorrelationID   string          `json:"correlationid,omitempty"`
+	CausationID     string          `json:"causationid,omitempty"`
+	TraceParent     string          `json:"traceparent,omitempty"`
+	Data            json.RawMessage `json:"data"`
+}
+
+// Encode returns e as JSON. It fails where e's type is not in the catalog or its payload cannot be encoded.
+func (c *Catalog) Encode(e *Event) ([]byte, error) {
+	kind, ok := c.kinds[e.Type()]
+	if !ok {
+		return nil, fmt.Errorf("encode event: type %q is not in the catalog", e.Type())
+	}
+	data, err := json.Marshal(e.Data)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", e.Type(), err)
+	}
+	return json.Marshal(envelope{
+		SpecVersion:     specVersion,
+		ID:              e.ID.String(),
+		Source:          "/" + e.Source,
+		Type:            kind.Type,
+		Subject:         e.Subject().String(),
+		Time:            e.Time.UTC().Format(time.RFC3339Nano),
+		DataContentType: "application/json",
+		DataSchema:      kind.schema(),
+		CorrelationID:   e.CorrelationID,
+		CausationID:     e.CausationID,
+		TraceParent:     e.TraceParent,
+		Data:            data,
+	})
+}
+
+// Decode reads an event and checks it. Its errors are ErrInvalid or ErrUnsupportedVersion, and say which field is wrong.
+func (c *Catalog) Decode(body []byte) (*Event, error) {
+	if len(body) > MaxSize {
+		return nil, fmt.Errorf("%w: %d bytes, more than the %d that an event may have", ErrInvalid, len(body), MaxSize)
+	}
+	var env envelope
+	if err := json.Unmarshal(body, &env); err != nil {
+		return nil, fmt.Errorf("%w: not a JSON object of the envelope's shape: %v", ErrInvalid, err)
+	}
+	e, err := env.header()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	kind, err := c.find(env.Type, env.DataSchema)
+	if err != nil {
+		return nil, err
+	}
+	if e.Data, err = kind.decode(env.Data); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrInvalid, env.Type, err)
+	}
+	if subject := e.Subject().String(); env.Subject != subject {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, fieldErrorf("/subject", "is %q, but the data is about %s", env.Subject, subject))
+	}
+	return e, nil
+}
+
+// header checks everything but the data.
+func (env *envelope) header() (*Event, error) {
+	if env.SpecVersion != specVersion {
+		return nil, fieldErrorf("/specversion", "must be %q, is %q", specVersion, env.SpecVersion)
+	}
+	id, err := uuid.Parse(env.ID)
+	if err != nil || id.Version() != 7 {
+		return nil, fieldErrorf("/id", "must be a UUIDv7, is %q", env.ID)
+	}
+	if !strings.HasPrefix(env.Source, "/") || len(env.Source) < 2 {
+		return nil, fieldErrorf("/source", "must be a slash and a service's name, is %q", env.Source)
+	}
+	at, err := time.Parse(time.RFC3339Nano, env.Time)
+	if err != nil {
+		return nil, fieldErrorf("/time", "must be an RFC 3339 time, is %q", env.Time)
+	}
+	if env.Type == "" {
+		return nil, fieldErrorf("/type", "is missing")
+	}
+	if len(env.Data) == 0 || string(env.Data) == "null" {
+		return nil, fieldErrorf("/data", "is missing")
+	}
+	return &Event{
+		ID: id, Source: env.Source[1:], Time: at.UTC(),
+		CorrelationID: env.CorrelationID, CausationID: env.CausationID, TraceParent: env.TraceParent,
+	}, nil
+}
+
+// parseSchema takes a dataschema apart: "urn:orderflow:event:PaymentProcessed:1".
+func parseSchema(s string) (t Type, version int, err error) {
+	name, number, found := strings.Cut(strings.TrimPrefix(s, schemaPrefix), ":")
+	version, convErr := strconv.Atoi(number)
+	if !strings.HasPrefix(s, schemaPrefix) || !found || convErr != nil || version < 1 {
+		return "", 0, fieldErrorf("/dataschema", "must be %q<type>:<version>, is %q", schemaPrefix, s)
+	}
+	return Type(name), version, nil
+}

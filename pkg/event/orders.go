@@ -1,0 +1,137 @@
+package event
+
+import (
+	"fmt"
+
+	"github.com/google/uuid"
+)
+
+// Limits of an order. They keep the largest event far below MaxSize and every sum within 64 bits.
+const (
+	MaxItems    = 500
+	MaxQuantity = 1_000_000_000
+	maxText     = 200
+)
+
+// Order is what every event of the workflow carries, so that no consumer has to ask anyone.
+type Order struct {
+	OrderID         uuid.UUID `json:"order_id"`
+	CustomerID      string    `json:"customer_id"`
+	Currency        string    `json:"currency"`
+	TotalAmount     Amount    `json:"total_amount"`
+	Items           []Item    `json:"items"`
+	PaymentMethod   string    `json:"payment_method"`
+	ShippingAddress Address   `json:"shipping_address"`
+}
+
+// Item is one line of an order.
+type Item struct {
+	ProductID string `json:"product_id"`
+	Quantity  int64  `json:"quantity"`
+	UnitPrice Amount `json:"unit_price"`
+}
+
+// Address is where a parcel goes.
+type Address struct {
+	Name       string `json:"name"`
+	Line1      string `json:"line1"`
+	Line2      string `json:"line2,omitempty"`
+	City       string `json:"city"`
+	Region     string `json:"region,omitempty"`
+	PostalCode string `json:"postal_code"`
+	Country    string `json:"country"`
+}
+
+// Subject is the order's id.
+func (o *Order) Subject() uuid.UUID { return o.OrderID }
+
+// Base returns the order itself; through it, code that needs only the order can take any event of the workflow.
+func (o *Order) Base() *Order { return o }
+
+// Validate reports the first field that is wrong, as a *FieldError with a pointer into the order.
+func (o *Order) Validate() error {
+	if o.OrderID == uuid.Nil {
+		return fieldErrorf("/order_id", "is missing")
+	}
+	if err := o.ValidateTerms(); err != nil {
+		return err
+	}
+	total, err := o.Sum()
+	if err != nil {
+		return err
+	}
+	if total != o.TotalAmount {
+		return fieldErrorf("/total_amount", "is %s, but the items add up to %s", o.TotalAmount, total)
+	}
+	return nil
+}
+
+// ValidateTerms checks what a customer says: everything but the id and the total.
+func (o *Order) ValidateTerms() error {
+	if err := text("/customer_id", o.CustomerID, true, maxText); err != nil {
+		return err
+	}
+	decimals, ok := Decimals(o.Currency)
+	if !ok {
+		return fieldErrorf("/currency", "%q is not an ISO 4217 code such as \"EUR\"", o.Currency)
+	}
+	if len(o.Items) == 0 {
+		return fieldErrorf("/items", "must have at least one item")
+	}
+	if len(o.Items) > MaxItems {
+		return fieldErrorf("/items", "has %d items, at most %d are allowed", len(o.Items), MaxItems)
+	}
+	for i := range o.Items {
+		if err := o.Items[i].validate(o.Currency, decimals); err != nil {
+			return below(fmt.Sprintf("/items/%d", i), err)
+		}
+	}
+	if err := text("/payment_method", o.PaymentMethod, true, maxText); err != nil {
+		return err
+	}
+	return below("/shipping_address", o.ShippingAddress.validate())
+}
+
+func (i *Item) validate(currency string, decimals uint8) error {
+	if err := text("/product_id", i.ProductID, true, maxText); err != nil {
+		return err
+	}
+	if i.Quantity < 1 || i.Quantity > MaxQuantity {
+		return fieldErrorf("/quantity", "must be from 1 to %d, is %d", MaxQuantity, i.Quantity)
+	}
+	if i.UnitPrice.Decimals != decimals {
+		return fieldErrorf("/unit_price", "%q has %d decimals, %s has %d", i.UnitPrice, i.UnitPrice.Decimals, currency, decimals)
+	}
+	return nil
+}
+
+func (a *Address) validate() error {
+	for _, f := range []struct {
+		pointer, value string
+		required       bool
+	}{
+		{"/name", a.Name, true}, {"/line1", a.Line1, true}, {"/line2", a.Line2, false}, {"/city", a.City, true},
+		{"/region", a.Region, false}, {"/postal_code", a.PostalCode, true}, {"/country", a.Country, true},
+	} {
+		if err := text(f.pointer, f.value, f.required, maxText); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Sum adds up the items. It fails, with a *FieldError, where the total does not fit into 64 bits.
+func (o *Order) Sum() (Amount, error) {
+	total := MinorAmount(0, o.Currency)
+	for i, item := range o.Items {
+		line, err := item.UnitPrice.Times(item.Quantity)
+		if err == nil {
+			total, err = total.Add(line)
+		}
+		if err != nil {
+			return Amount{}, fieldErrorf(fmt.Sprintf("/items/%d", i), "makes the total too large: it must stay below %s",
+				MinorAmount(1<<63-1, o.Currency))
+		}
+	}
+	return total, nil
+}

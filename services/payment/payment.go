@@ -1,0 +1,99 @@
+package payment
+
+import (
+	"github.com/google/uuid"
+
+	"orderflow/pkg/event"
+)
+
+// Status is where a payment stands.
+type Status string
+
+// A payment goes charging → charged → refunding → refunded, or ends early as failed (the gateway refused) or voided (it was
+// undone before it began).
+const (
+	Charging  Status = "charging"
+	Charged   Status = "charged"
+	Failed    Status = "failed"
+	Refunding Status = "refunding"
+	Refunded  Status = "refunded"
+	Voided    Status = "voided"
+)
+
+// Payment is the one payment of an order.
+type Payment struct {
+	ID               uuid.UUID
+	OrderID          uuid.UUID
+	Status           Status
+	Amount           int64 // minor units of Currency
+	RefundedAmount   int64
+	Currency         string
+	GatewayReference string
+	// Undo is why the payment has to be taken back. On a payment that is charging it is a mark: the undoing came while the
+	// gateway was being asked, and the refund follows as soon as its answer is known.
+	Undo event.CancelReason
+}
+
+// Verdict is the gateway's answer to a charge.
+type Verdict struct {
+	Declined  bool
+	Reference string // the gateway's name for the charge
+	Detail    string // why it was declined
+}
+
+// Open is the payment that an order starts with: the intent to charge it.
+func Open(order *event.Order, id uuid.UUID) Payment {
+	return Payment{ID: id, OrderID: order.OrderID, Status: Charging, Amount: order.TotalAmount.Minor, Currency: order.Currency}
+}
+
+// Tombstone is the payment of an order that is undone before it was placed here. The late OrderPlaced finds it and does nothing.
+func Tombstone(order *event.Order, reason event.CancelReason, id uuid.UUID) (Payment, event.Payload) {
+	p := Open(order, id)
+	p.Status, p.Undo = Voided, reason
+	return p, &event.PaymentVoided{Order: *order, PaymentID: id, Reason: reason}
+}
+
+// Settle takes the gateway's answer to the charge. A charge that is to be undone goes on to its refund; it says nothing of
+// itself, so that nobody reserves goods for it.
+func (p Payment) Settle(order *event.Order, v Verdict) (Payment, event.Payload) {
+	if p.Status != Charging {
+		return p, nil
+	}
+	if v.Declined {
+		p.Status = Failed
+		return p, &event.PaymentFailed{Order: *order, PaymentID: p.ID, Reason: event.ReasonPaymentFailed, Detail: v.Detail}
+	}
+	p.GatewayReference = v.Reference
+	if p.Undo != "" {
+		p.Status = Refunding
+		return p, nil
+	}
+	p.Status = Charged
+	return p, &event.PaymentProcessed{Order: *order, Payment: p.fact(p.Amount)}
+}
+
+// Takeback undoes the payment as far as that can be decided without the gateway. What it leaves refunding has to be refunded.
+func (p Payment) Takeback(reason event.CancelReason) Payment {
+	switch p.Status {
+	case Charging:
+		if p.Undo == "" {
+			p.Undo = reason
+		}
+	case Charged:
+		p.Status, p.Undo = Refunding, reason
+	}
+	return p
+}
+
+// Repaid takes the gateway's confirmation of the refund.
+func (p Payment) Repaid(order *event.Order) (Payment, event.Payload) {
+	if p.Status != Refunding {
+		return p, nil
+	}
+	p.Status, p.RefundedAmount = Refunded, p.Amount
+	return p, &event.PaymentRefunded{Order: *order, Payment: p.fact(p.RefundedAmount), Reason: p.Undo}
+}
+
+func (p Payment) fact(amount int64) event.Payment {
+	return event.Payment{PaymentID: p.ID, Amount: event.MinorAmount(amount, p.Currency), GatewayReference: p.GatewayReference}
+}

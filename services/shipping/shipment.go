@@ -1,0 +1,89 @@
+package shipping
+
+import (
+	"github.com/google/uuid"
+
+	"orderflow/pkg/event"
+)
+
+// Status is where a shipment stands.
+type Status string
+
+// A shipment goes booking → created, or ends as failed (the carrier refused) or cancelled (before it was booked).
+const (
+	Booking   Status = "booking"
+	Created   Status = "created"
+	Failed    Status = "failed"
+	Cancelled Status = "cancelled"
+)
+
+// Shipment is the one parcel of an order. Its booking is the point of no return, so this is where a cancellation is decided.
+type Shipment struct {
+	ID             uuid.UUID
+	OrderID        uuid.UUID
+	Status         Status
+	Carrier        string
+	TrackingNumber string
+	// CancelAsked marks a shipment whose cancellation came while the carrier was being asked. The carrier's answer decides it.
+	CancelAsked bool
+}
+
+// Verdict is the carrier's answer to a booking.
+type Verdict struct {
+	Refused        bool
+	Carrier        string
+	TrackingNumber string
+	Detail         string // why it was refused
+}
+
+// Open is the shipment that an order starts with: the intent to book a parcel.
+func Open(order *event.Order, id uuid.UUID) Shipment {
+	return Shipment{ID: id, OrderID: order.OrderID, Status: Booking}
+}
+
+// Tombstone is the shipment of an order that is cancelled before its parcel was asked for. The late InventoryReserved finds
+// it and does nothing.
+func Tombstone(order *event.Order, reason event.CancelReason, id uuid.UUID) (Shipment, event.Payload) {
+	s := Open(order, id)
+	s.Status = Cancelled
+	return s, &event.ShipmentCancelled{Order: *order, ShipmentID: id, Reason: reason}
+}
+
+// Settle takes the carrier's answer. A parcel that is booked stays booked: a cancellation that was waiting is rejected.
+func (s Shipment) Settle(order *event.Order, v Verdict) (Shipment, []event.Payload) {
+	if s.Status != Booking {
+		return s, nil
+	}
+	if v.Refused {
+		s.Status = Failed
+		return s, []event.Payload{
+			&event.ShipmentFailed{Order: *order, ShipmentID: s.ID, Reason: event.ReasonShipmentFailed, Detail: v.Detail},
+		}
+	}
+	s.Status, s.Carrier, s.TrackingNumber = Created, v.Carrier, v.TrackingNumber
+	events := []event.Payload{&event.ShipmentCreated{Order: *order, Shipment: s.fact()}}
+	if s.CancelAsked {
+		events = append(events, s.tooLate(order))
+	}
+	return s, events
+}
+
+// Cancel decides a cancellation that finds a shipment: too late where the parcel is booked, undecided while the carrier is
+// being asked, and nothing to do where the order is on its way back already.
+func (s Shipment) Cancel(order *event.Order) (Shipment, event.Payload) {
+	switch s.Status {
+	case Booking:
+		s.CancelAsked = true
+	case Created:
+		return s, s.tooLate(order)
+	}
+	return s, nil
+}
+
+func (s Shipment) tooLate(order *event.Order) event.Payload {
+	return &event.CancellationRejected{Order: *order, Shipment: s.fact()}
+}
+
+func (s Shipment) fact() event.Shipment {
+	return event.Shipment{ShipmentID: s.ID, Carrier: s.Carrier, TrackingNumber: s.TrackingNumber}
+}
