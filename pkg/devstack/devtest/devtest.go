@@ -1,0 +1,173 @@
+package devtest
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+const (
+	startLimit   = 6 * time.Minute // an image may have to be pulled
+	cleanupLimit = 30 * time.Second
+)
+
+// Env is the addresses of servers, each with user and password.
+type Env struct {
+	AMQPURL       string // with a vhost that is empty at first
+	ManagementURL string // of the same broker
+	DatabaseURL   string // a database that is empty at first
+}
+
+// shared are the servers of this test binary.
+var shared struct {
+	mu      sync.Mutex
+	tried   bool
+	servers *servers
+	err     error
+}
+
+// Main is for TestMain: it runs the tests, stops the servers that were started for them, and exits. Tests that passed
+// but left goroutines fail; the options name goroutines that are not to be counted.
+func Main(m *testing.M, ignore ...goleak.Option) {
+	code := m.Run()
+	if err := stopShared(); err != nil {
+		fmt.Fprintln(os.Stderr, "devtest:", err)
+		code = max(code, 1)
+	}
+	if code == 0 {
+		if err := goleak.Find(ignore...); err != nil {
+			fmt.Fprintln(os.Stderr, "devtest: the tests left goroutines:", err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+func stopShared() error {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if shared.servers == nil {
+		return nil
+	}
+	return shared.servers.stop()
+}
+
+// New returns a vhost and a database of this test alone, which are dropped when it ends. It skips the test under
+// -short, and fails it if there are no servers.
+func New(t testing.TB) *Env {
+	t.Helper()
+	s := sharedServers(t)
+	name := "test-" + strings.ToLower(rand.Text()[:12])
+	env := &Env{
+		AMQPURL:       withPath(t, s.env.AMQPURL, name),
+		ManagementURL: s.env.ManagementURL,
+		DatabaseURL:   withPath(t, s.env.DatabaseURL, name),
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), cleanupLimit)
+	defer cancel()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), cleanupLimit)
+		defer cancel()
+		if err := errors.Join(dropVhost(ctx, s.env, name), dropDatabase(ctx, s.env, name)); err != nil {
+			t.Errorf("devtest: clean up: %v", err)
+		}
+	})
+	if err := errors.Join(createVhost(ctx, s.env, name), createDatabase(ctx, s.env, name)); err != nil {
+		t.Fatalf("devtest: %v", err)
+	}
+	return env
+}
+
+func sharedServers(t testing.TB) *servers {
+	t.Helper()
+	skipShort(t)
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	if !shared.tried {
+		shared.tried = true
+		shared.servers, shared.err = startShared()
+	}
+	if shared.err != nil {
+		t.Fatalf("devtest: no servers for the tests: %v", shared.err)
+	}
+	return shared.servers
+}
+
+// startShared isn't bound to the context of the test that happens to be the first.
+func startShared() (*servers, error) {
+	if env, ok := givenByURL(); ok {
+		return &servers{env: env, stop: func() error { return nil }}, nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
+	defer cancel()
+	return start(ctx)
+}
+
+func skipShort(t testing.TB) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs RabbitMQ and Postgres")
+	}
+}
+
+// OwnEnv is servers of one test alone, which it may kill and start again. Their addresses stay the same. The methods fail
+// the test if they can't do what they say, and return when it is done: killed means gone, started means ready.
+type OwnEnv struct {
+	Env
+	t       testing.TB
+	servers *servers
+}
+
+// Own starts servers for this test alone; they are stopped when it ends. It skips the test under -short.
+func Own(t testing.TB) *OwnEnv {
+	t.Helper()
+	skipShort(t)
+	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
+	defer cancel()
+	s, err := start(ctx)
+	if err != nil {
+		t.Fatalf("devtest: no servers of its own for the test: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := s.stop(); err != nil {
+			t.Errorf("devtest: stop the servers: %v", err)
+		}
+	})
+	return &OwnEnv{Env: s.env, t: t, servers: s}
+}
+
+// KillRabbitMQ ends the broker by SIGKILL.
+func (o *OwnEnv) KillRabbitMQ() { o.t.Helper(); o.kill("RabbitMQ", o.servers.rabbitmq) }
+
+// StartRabbitMQ starts the broker again, with its data.
+func (o *OwnEnv) StartRabbitMQ() { o.t.Helper(); o.start("RabbitMQ", o.servers.rabbitmq) }
+
+// KillPostgres ends the database server by SIGKILL.
+func (o *OwnEnv) KillPostgres() { o.t.Helper(); o.kill("Postgres", o.servers.postgres) }
+
+// StartPostgres starts the database server again, with its data.
+func (o *OwnEnv) StartPostgres() { o.t.Helper(); o.start("Postgres", o.servers.postgres) }
+
+func (o *OwnEnv) kill(name string, s server) {
+	o.t.Helper()
+	if err := s.Kill(); err != nil {
+		o.t.Fatalf("devtest: kill %s: %v", name, err)
+	}
+}
+
+func (o *OwnEnv) start(name string, s server) {
+	o.t.Helper()
+	ctx, cancel := context.WithTimeout(o.t.Context(), startLimit)
+	defer cancel()
+	if err := s.Start(ctx); err != nil {
+		o.t.Fatalf("devtest: start %s again: %v", name, err)
+	}
+}

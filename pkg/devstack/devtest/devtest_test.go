@@ -1,0 +1,74 @@
+package devtest
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"orderflow/pkg/devstack/internal/probe"
+)
+
+func TestMain(m *testing.M) { Main(m) }
+
+// vhosts asks the broker for the names of its vhosts.
+func vhostExists(ctx context.Context, env *Env, name string) bool {
+	return manage(ctx, *env, http.MethodGet, "/api/vhosts/"+name, nil) == nil
+}
+
+func databaseExists(t *testing.T, env *Env, name string) bool {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), env.DatabaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	var found bool
+	if err := conn.QueryRow(t.Context(), `SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)`, name).Scan(&found); err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+func pathOf(t *testing.T, address string) string {
+	t.Helper()
+	_, name, ok := strings.Cut(address[strings.LastIndex(address, "@"):], "/")
+	if !ok {
+		t.Fatalf("no path in %s", address)
+	}
+	name, _, _ = strings.Cut(name, "?")
+	return name
+}
+
+func TestNewIsolatesAndCleansUp(t *testing.T) {
+	outer := New(t)
+	var vhost, database string
+	t.Run("inner", func(t *testing.T) {
+		inner := New(t)
+		vhost, database = pathOf(t, inner.AMQPURL), pathOf(t, inner.DatabaseURL)
+		if inner.AMQPURL == outer.AMQPURL || inner.DatabaseURL == outer.DatabaseURL {
+			t.Errorf("two tests got the same: %+v", inner)
+		}
+		if err := probe.RabbitMQ(inner.AMQPURL, inner.ManagementURL)(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if !vhostExists(t.Context(), inner, vhost) || !databaseExists(t, inner, database) {
+			t.Errorf("vhost %s or database %s does not exist", vhost, database)
+		}
+		left, err := pgx.Connect(context.Background(), inner.DatabaseURL) // left open: must not hinder the cleanup
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { left.Close(context.Background()) })
+	})
+	if vhostExists(t.Context(), outer, vhost) {
+		t.Errorf("vhost %s was not dropped", vhost)
+	}
+	if databaseExists(t, outer, database) {
+		t.Errorf("database %s was not dropped", database)
+	}
+	_ = os.Stdout
+}

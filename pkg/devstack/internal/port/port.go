@@ -1,0 +1,47 @@
+// Package port picks free TCP ports on the loopback interface for servers that are about to start.
+package port
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"strconv"
+)
+
+// Ports are taken from below the ranges that Linux (32768 and up) and macOS (49152 and up) give to outgoing
+// connections. A port from those ranges is lost easily while its server is down: any connection may take it as its own
+// end, and a client that dials it in a loop can even get connected to itself, which blocks the server's return.
+const (
+	lowest  = 20000
+	highest = 31999
+)
+
+// Free returns n different ports on which nothing listens at 127.0.0.1.
+func Free(n int) ([]int, error) {
+	var ports []int
+	offset := rand.IntN(highest - lowest + 1)
+	for i := 0; i <= highest-lowest && len(ports) < n; i++ {
+		p := lowest + (offset+i)%(highest-lowest+1)
+		if IsFree(p) {
+			ports = append(ports, p)
+		}
+	}
+	if len(ports) < n {
+		return nil, fmt.Errorf("only %d of %d ports between %d and %d are free on 127.0.0.1", len(ports), n, lowest, highest)
+	}
+	return ports, nil
+}
+
+// IsFree tells whether a server could listen on the port at 127.0.0.1 now.
+func IsFree(p int) bool {
+	l, err := net.Listen("tcp", Address(p))
+	if err != nil {
+		return false
+	}
+	return l.Close() == nil
+}
+
+// Address is the loopback address of a port, "127.0.0.1:20000".
+func Address(p int) string {
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(p))
+}
