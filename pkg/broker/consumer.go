@@ -52,7 +52,7 @@ func (b *Broker) Consume(ctx context.Context, cfg ConsumerConfig, handle func([]
 		}
 		pause = min(2*pause, longestWait)
 		if isCode(err, amqp.NotFound) {
-			if err := b.redeclare(ctx); err != nil {
+			if err := b.Redeclare(ctx); err != nil {
 				b.cfg.Log.Error("cannot declare the queues again", "error", err)
 			}
 		}

@@ -105,7 +105,7 @@ func (p *Publisher) run() {
 		}
 		log.Warn("publisher lost, connecting again", "error", err)
 		if isCode(err, amqp.NotFound) {
-			if err := p.broker.redeclare(ctx); err != nil {
+			if err := p.broker.Redeclare(ctx); err != nil {
 				log.Error("cannot declare the exchanges again", "error", err)
 			}
 		}

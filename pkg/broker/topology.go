@@ -62,8 +62,8 @@ func (b *Broker) Declare(ctx context.Context, t Topology) error {
 	return b.assert(ctx, t.declarations())
 }
 
-// redeclare asserts everything again, after a queue or an exchange has vanished.
-func (b *Broker) redeclare(ctx context.Context) error {
+// Redeclare asserts everything again, after a queue or an exchange has vanished.
+func (b *Broker) Redeclare(ctx context.Context) error {
 	b.mu.Lock()
 	all := slices.Clone(b.declared)
 	b.mu.Unlock()

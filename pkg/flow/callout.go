@@ -1,0 +1,229 @@
+package flow
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"orderflow/pkg/event"
+	"orderflow/pkg/postgres"
+)
+
+// patience is how long a batch waits for the last of its calls before it goes on without them.
+const patience = 50 * time.Millisecond
+
+// Calls describes a reaction that talks to another system between two transactions. O is what a call brings back.
+type Calls[O any] struct {
+	// Intend commits what is about to be done, and returns a call for each event of the batch, in its order; nil where there is
+	// nothing to do. It may be called again for the same event, and then continues where it was.
+	Intend func(ctx context.Context, tx *postgres.Tx, batch []*event.Event) ([]Call[O], error)
+	// Record commits what came of it, and returns the events that follow. Events that it lists in again are not finished: they
+	// start over with Intend at once.
+	Record func(ctx context.Context, tx *postgres.Tx, batch []Answered[O]) (follow, again []*event.Event, err error)
+	// Parallel is how many calls of this subscription may be under way at a time; 256.
+	Parallel int
+}
+
+// Call asks another system to do something, by a key that makes it harmless to ask twice. Its context has no deadline of its own.
+// An error says that the answer is not known.
+type Call[O any] func(context.Context) (O, error)
+
+// Answered is an event and what came of its call.
+type Answered[O any] struct {
+	*event.Event
+	Called  bool // there was something to do
+	Outcome O
+}
+
+// CallOut is the handler of a reaction with external calls.
+func CallOut[O any](c Calls[O]) Handler {
+	return &callOut[O]{Calls: c, slots: make(chan struct{}, cmp.Or(c.Parallel, 256))}
+}
+
+type callOut[O any] struct {
+	Calls[O]
+	slots chan struct{} // one token for each call under way
+}
+
+// called is a job and the outcome of its call.
+type called[O any] struct {
+	*job
+	call    Call[O]
+	outcome O
+	err     error
+}
+
+func (h *callOut[O]) handle(w *worker, jobs []*job) {
+	calls := h.intend(w, jobs)
+	answers := h.callAll(w, calls)
+	began := time.Now()
+	for left := len(calls); left > 0; {
+		group := gather(answers, time.Until(began.Add(patience)))
+		if len(group) == 0 { // the rest is slow
+			w.later.Go(func() {
+				for left > 0 {
+					group := gather(answers, never)
+					left -= len(group)
+					h.finish(w, group)
+				}
+			})
+			return
+		}
+		left -= len(group)
+		h.finish(w, group)
+	}
+}
+
+const never = 1<<63 - 1
+
+// intend runs the first transaction. Jobs that fail in it are at their end.
+func (h *callOut[O]) intend(w *worker, jobs []*job) []*called[O] {
+	var calls []*called[O]
+	w.isolate(jobs, func(part []*job) error {
+		ctx, stop := context.WithTimeout(w.hard, statementTimeout)
+		defer stop()
+		var planned []Call[O]
+		err := postgres.Transact(ctx, w.service.cfg.DB, func(tx *postgres.Tx) (err error) {
+			planned, err = h.Intend(ctx, tx, eventsOf(part))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		for i, j := range part {
+			calls = append(calls, &called[O]{job: j, call: planned[i]})
+		}
+		return nil
+	})
+	w.end(slices.DeleteFunc(slices.Clone(jobs), func(j *job) bool { return j.state == open }))
+	return calls
+}
+
+// callAll makes the calls, a limited number at a time, and returns a channel that will give every one of them back.
+func (h *callOut[O]) callAll(w *worker, calls []*called[O]) <-chan *called[O] {
+	answers := make(chan *called[O], len(calls))
+	todo := make(chan *called[O], len(calls))
+	for _, c := range calls {
+		if c.call == nil {
+			answers <- c
+		} else {
+			todo <- c
+		}
+	}
+	close(todo)
+	for range min(cap(h.slots), len(todo)) {
+		w.later.Go(func() {
+			for c := range todo {
+				h.slots <- struct{}{}
+				c.err = protect(func() (err error) {
+					c.outcome, err = c.call(w.hard)
+					return err
+				})
+				<-h.slots
+				answers <- c
+			}
+		})
+	}
+	return answers
+}
+
+// gather waits for an answer, at most for d, and takes what else is there.
+func gather[T any](answers <-chan T, d time.Duration) (group []T) {
+	take := func() {
+		for {
+			select {
+			case a := <-answers:
+				group = append(group, a)
+			default:
+				return
+			}
+		}
+	}
+	if take(); len(group) > 0 {
+		return group
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case a := <-answers:
+		group = append(group, a)
+		take()
+	case <-timer.C:
+	}
+	return group
+}
+
+// finish brings answered jobs to their end. Those that the world has refused, and those that have more to do, start over.
+func (h *callOut[O]) finish(w *worker, group []*called[O]) {
+	var answered []*called[O]
+	var over, refused []*job
+	for _, c := range group {
+		switch {
+		case c.err == nil:
+			if c.call != nil {
+				w.refusals.Store(0)
+			}
+			answered = append(answered, c)
+		case Classify(c.err) == World:
+			c.job.err = c.err
+			refused = append(refused, c.job)
+		default:
+			c.job.state, c.job.err = failed, c.err
+			over = append(over, c.job)
+		}
+	}
+	again := h.record(w, answered)
+	for _, c := range answered {
+		if c.state != open {
+			over = append(over, c.job)
+		}
+	}
+	w.end(over)
+	if len(refused) > 0 {
+		again = append(again, w.waitOut(refused)...)
+	}
+	if len(again) > 0 {
+		h.handle(w, again)
+	}
+}
+
+// record runs the second transaction and returns the jobs that have more to do.
+func (h *callOut[O]) record(w *worker, answered []*called[O]) (again []*job) {
+	outcomes := make(map[*job]*called[O], len(answered))
+	jobs := make([]*job, len(answered))
+	for i, c := range answered {
+		outcomes[c.job], jobs[i] = c, c.job
+	}
+	w.isolate(jobs, func(part []*job) error {
+		var unfinished []*job
+		err := w.commit(part, func(tx *postgres.Tx, fresh []*job) ([]*event.Event, []*job, error) {
+			batch := make([]Answered[O], len(fresh))
+			for i, j := range fresh {
+				batch[i] = Answered[O]{Event: j.event, Called: outcomes[j].call != nil, Outcome: outcomes[j].outcome}
+			}
+			follow, more, err := h.Record(w.hard, tx, batch)
+			unfinished = slices.DeleteFunc(slices.Clone(fresh), func(j *job) bool { return !slices.Contains(more, j.event) })
+			return follow, unfinished, err
+		})
+		if err == nil {
+			again = append(again, unfinished...)
+		}
+		return err
+	})
+	return again
+}
+
+// waitOut lets some time pass before refused calls are made again. While it waits, the worker takes no new messages, so the
+// queue holds them. It returns nothing when the worker is stopping.
+func (w *worker) waitOut(refused []*job) []*job {
+	n := int(w.refusals.Add(1))
+	if n == 1 || n%10 == 0 {
+		w.service.cfg.Log.Warn("waiting for an external system", "queue", w.Queue, "messages", len(refused), "error", refused[0].err)
+	}
+	if !sleep(w.soft, backoff(n)) {
+		mark(refused, dropped, errStopping)
+		return nil
+	}
+	return refused
+}

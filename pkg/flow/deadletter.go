@@ -1,0 +1,114 @@
+package flow
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"orderflow/pkg/broker"
+)
+
+// The headers of a message that was sent to a delay queue or to a dead-letter queue.
+const (
+	HeaderQueue         = "orderflow-queue"           // the queue in which it failed
+	HeaderService       = "orderflow-service"         // the service whose queue that is
+	HeaderReason        = "orderflow-reason"          // why it was given up
+	HeaderError         = "orderflow-error"           // what went wrong last
+	HeaderAttempts      = "orderflow-attempts"        // how often it was handled
+	HeaderFirstFailedAt = "orderflow-first-failed-at" // RFC 3339
+	HeaderDeadAt        = "orderflow-dead-at"         // RFC 3339
+	HeaderReplays       = "orderflow-replays"         // how often it was replayed
+	HeaderReplayID      = "orderflow-replay-id"       // the last replay
+)
+
+// maxError is how much of an error's text goes into a header, in bytes.
+const maxError = 1000
+
+// passOn sends copies of failed messages to a delay queue or to the dead-letter exchange and returns the originals whose copies
+// the broker has in a queue. Only those may be settled.
+func (w *worker) passOn(jobs []*job) (settled []*broker.Delivery) {
+	copies := make([]broker.Message, len(jobs))
+	for i, j := range jobs {
+		copies[i] = w.failedCopy(j, time.Now().UTC())
+	}
+	for attempt := 1; ; attempt++ {
+		var leftJobs []*job
+		var leftCopies []broker.Message
+		var last error
+		for i, err := range w.service.publisher.PublishAll(w.hard, copies) {
+			if err != nil {
+				leftJobs, leftCopies, last = append(leftJobs, jobs[i]), append(leftCopies, copies[i]), err
+				continue
+			}
+			w.passedOn(jobs[i], copies[i])
+			settled = append(settled, jobs[i].delivery)
+		}
+		jobs, copies = leftJobs, leftCopies
+		if len(jobs) == 0 {
+			return settled
+		}
+		w.service.cfg.Log.Warn("failed messages cannot be passed on yet", "queue", w.Queue, "messages", len(jobs),
+			"to", copies[0].Exchange, "error", last)
+		if errors.Is(last, broker.ErrUnroutable) { // somebody has deleted the queue
+			if err := w.service.cfg.Broker.Redeclare(w.hard); err != nil {
+				w.service.cfg.Log.Error("cannot declare the queues again", "error", err)
+			}
+		}
+		if !sleep(w.soft, backoff(attempt)) {
+			return settled
+		}
+	}
+}
+
+// failedCopy is the message that takes the place of a failed one: with the next delay if there is one and it may help, and else
+// as a dead letter.
+func (w *worker) failedCopy(j *job, now time.Time) broker.Message {
+	m := j.delivery.Copy()
+	m.Mandatory = true
+	attempts := Attempts(m.Headers) + 1
+	m.Headers[HeaderQueue] = w.Queue
+	m.Headers[HeaderService] = w.service.cfg.Service
+	m.Headers[HeaderAttempts] = attempts
+	m.Headers[HeaderError] = errorText(j.err)
+	if _, ok := m.Headers[HeaderFirstFailedAt].(string); !ok {
+		m.Headers[HeaderFirstFailedAt] = now.Format(time.RFC3339Nano)
+	}
+	if delays := w.service.cfg.RetryDelays; Classify(j.err) != Permanent && attempts <= int64(len(delays)) {
+		m.Exchange, m.RoutingKey = broker.DelayQueue(w.service.cfg.Catalog.Exchange, delays[attempts-1]), w.Queue
+		return m
+	}
+	m.Headers[HeaderReason] = reason(j.err)
+	m.Headers[HeaderDeadAt] = now.Format(time.RFC3339Nano)
+	m.Exchange = broker.DeadLetterExchange(w.Queue)
+	return m
+}
+
+// Attempts reads how often a message was handled and failed.
+func Attempts(headers map[string]any) int64 {
+	n, _ := headers[HeaderAttempts].(int64)
+	return max(n, 0)
+}
+
+func (w *worker) passedOn(j *job, copied broker.Message) {
+	metrics := w.service.cfg.Metrics
+	log := w.service.cfg.Log.With("queue", w.Queue, "event_id", j.delivery.ID, "order_id", j.delivery.CorrelationID,
+		"attempts", copied.Headers[HeaderAttempts], "error", copied.Headers[HeaderError])
+	if cause, dead := copied.Headers[HeaderReason].(string); dead {
+		metrics.deadLetters.WithLabelValues(w.Queue, cause).Inc()
+		w.count("dead_lettered", 1)
+		log.Error("dead-lettered", "reason", cause)
+		return
+	}
+	metrics.retries.WithLabelValues(w.Queue).Inc()
+	w.count("retried", 1)
+	log.Warn("failed, will be tried again", "by", copied.Exchange)
+}
+
+// errorText is an error as a header can carry it.
+func errorText(err error) string {
+	text := err.Error()
+	if len(text) > maxError {
+		text = text[:maxError]
+	}
+	return strings.ToValidUTF8(text, "�")
+}

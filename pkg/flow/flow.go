@@ -1,0 +1,195 @@
+package flow
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"orderflow/pkg/broker"
+	"orderflow/pkg/event"
+	"orderflow/pkg/postgres"
+)
+
+// statementTimeout bounds one transaction of the runtime, so that nobody waits for ever for a server that has stopped answering.
+const statementTimeout = 30 * time.Second
+
+// DefaultRetryDelays is how long a message that failed waits before each further attempt.
+var DefaultRetryDelays = []time.Duration{time.Second, 10 * time.Second, time.Minute, 5 * time.Minute}
+
+// Config is what a service runs on. Fields with a default may be zero.
+type Config struct {
+	Service string         // its name, the first part of its queues' names
+	Catalog *event.Catalog // the events that it takes and sends
+	DB      *pgxpool.Pool  // sees the service's schema
+	Broker  *broker.Broker
+	Metrics *Metrics
+	Log     *slog.Logger
+
+	RetryDelays    []time.Duration // nil: DefaultRetryDelays; empty: none
+	Batch          int             // events in one transaction, at most; 200
+	Prefetch       int             // messages held by one worker, at most; 2000
+	Linger         time.Duration   // how long a batch of a busy queue may wait to grow; 5 ms
+	InboxRetention time.Duration   // how long handled events are remembered; 14 days
+	DrainTimeout   time.Duration   // how long Run takes to finish what is in hand when it is stopped; 20 s
+}
+
+func (c Config) withDefaults() Config {
+	if c.RetryDelays == nil {
+		c.RetryDelays = DefaultRetryDelays
+	}
+	c.Log = cmp.Or(c.Log, slog.Default()).With("service", c.Service)
+	c.Batch = cmp.Or(c.Batch, 200)
+	c.Prefetch = cmp.Or(c.Prefetch, 2000)
+	c.Linger = cmp.Or(c.Linger, 5*time.Millisecond)
+	c.InboxRetention = cmp.Or(c.InboxRetention, 14*24*time.Hour)
+	c.DrainTimeout = cmp.Or(c.DrainTimeout, 20*time.Second)
+	return c
+}
+
+// Service runs the subscriptions of one service, and gets its events to the broker.
+type Service struct {
+	cfg           Config
+	publisher     *broker.Publisher
+	inbox         inbox
+	outbox        *outbox
+	subscriptions []*subscription
+}
+
+// New makes a service. It does nothing until Run.
+func New(cfg Config) *Service {
+	cfg = cfg.withDefaults()
+	publisher := cfg.Broker.NewPublisher()
+	return &Service{cfg: cfg, publisher: publisher, outbox: newOutbox(cfg, publisher)}
+}
+
+// Topology is what the service needs of the broker: its queues with what hangs on them, and the exchange.
+func Topology(catalog *event.Catalog, retryDelays []time.Duration, subscriptions []Subscription) broker.Topology {
+	t := broker.Topology{Exchange: catalog.Exchange, Delays: retryDelays}
+	for _, s := range subscriptions {
+		q := broker.Queue{Name: s.Queue}
+		for _, name := range s.Events {
+			q.RoutingKeys = append(q.RoutingKeys, catalog.Kind(name).RoutingKey)
+		}
+		t.Queues = append(t.Queues, q)
+	}
+	return t
+}
+
+// Subscribe adds subscriptions, before Run.
+func (s *Service) Subscribe(subscriptions ...Subscription) {
+	for _, sub := range subscriptions {
+		s.subscriptions = append(s.subscriptions, newSubscription(s, sub))
+	}
+}
+
+// Transact runs f in a transaction of the service's database and commits what it did together with the events that it returns,
+// which are then published. It is for events that are born outside of reactions, in an HTTP request.
+func (s *Service) Transact(ctx context.Context, f func(*postgres.Tx) ([]*event.Event, error)) error {
+	messages, err := s.transact(ctx, f)
+	if err == nil {
+		s.outbox.offer(messages)
+	}
+	return err
+}
+
+func (s *Service) transact(ctx context.Context, f func(*postgres.Tx) ([]*event.Event, error)) (messages []broker.Message, err error) {
+	err = postgres.Transact(ctx, s.cfg.DB, func(tx *postgres.Tx) error {
+		events, err := f(tx)
+		if err != nil {
+			return err
+		}
+		messages, err = s.outbox.add(tx, events)
+		return err
+	})
+	return messages, err
+}
+
+// Ready reports what keeps the service from working, or nil.
+func (s *Service) Ready(ctx context.Context) error {
+	var errs []error
+	if !s.publisher.Ready() || !s.cfg.Broker.Connected() {
+		errs = append(errs, errors.New("RabbitMQ: not connected, or it holds publishers back"))
+	}
+	if err := s.cfg.DB.Ping(ctx); err != nil {
+		errs = append(errs, fmt.Errorf("Postgres: %w", err))
+	}
+	return errors.Join(errs...)
+}
+
+// Run declares the queues and works until ctx ends; then it finishes what is in hand, within Config.DrainTimeout. Whatever is
+// not finished then comes again. An error says what kept it from starting.
+func (s *Service) Run(ctx context.Context) error {
+	if err := s.cfg.Broker.Declare(ctx, s.topology()); err != nil {
+		return err
+	}
+	if err := s.inbox.prepare(ctx, s.cfg); err != nil {
+		return err
+	}
+	// hard outlives ctx by what draining may take.
+	hard, giveUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer giveUp()
+	defer context.AfterFunc(ctx, func() {
+		if !sleep(hard, s.cfg.DrainTimeout) {
+			return
+		}
+		giveUp()
+	})()
+
+	background, stopBackground := context.WithCancel(hard)
+	var behind sync.WaitGroup
+	behind.Go(func() { s.outbox.run(background) })
+	behind.Go(func() { s.keepInbox(background) })
+	var working sync.WaitGroup
+	for _, sub := range s.subscriptions {
+		for range sub.Workers {
+			working.Go(func() { sub.work(ctx, hard) })
+		}
+	}
+	working.Wait()
+	<-ctx.Done()
+	s.outbox.drain(hard)
+	stopBackground()
+	behind.Wait()
+	return nil
+}
+
+func (s *Service) topology() broker.Topology {
+	subscriptions := make([]Subscription, 0, len(s.subscriptions))
+	for _, sub := range s.subscriptions {
+		subscriptions = append(subscriptions, sub.Subscription)
+	}
+	return Topology(s.cfg.Catalog, s.cfg.RetryDelays, subscriptions)
+}
+
+// sleep waits for d and returns true, or false at once when ctx ends.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// backoff is how long to wait before attempt n (from 1) at something that the world has refused.
+func backoff(n int) time.Duration {
+	d := min(100*time.Millisecond<<min(n-1, 6), 5*time.Second)
+	return d/2 + rand.N(d/2)
+}
+
+// signal puts a token into a channel of capacity 1, unless there is one.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,57 @@
+package flow
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"orderflow/pkg/event"
+	"orderflow/pkg/postgres"
+)
+
+// inbox remembers which events the subscriptions of a service have handled.
+type inbox struct {
+	window atomic.Pointer[window]
+}
+
+// window is the span of event times for which the inbox has partitions.
+type window struct{ from, to time.Time }
+
+// accepts reports, as a permanent failure, an event that the inbox could not remember.
+func (i *inbox) accepts(e *event.Event) error {
+	w, made := i.window.Load(), event.IDTime(e.ID)
+	if made.Before(w.from) || !made.Before(w.to) {
+		return Reject("event id %s was made at %s, outside what the inbox remembers (%s to %s): whether it was handled cannot be told",
+			e.ID, made.Format(time.RFC3339), w.from.Format(time.RFC3339), w.to.Format(time.RFC3339))
+	}
+	return nil
+}
+
+// claim notes in tx that a queue handles these events, and returns those that it had not handled before. Ids are sorted, so that
+// two transactions with the same events wait for each other in one order.
+func (i *inbox) claim(ctx context.Context, tx *postgres.Tx, queue string, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
+	slices.SortFunc(ids, compareIDs)
+	fresh, err := postgres.Query(ctx, tx, pgx.RowTo[uuid.UUID], `
+		INSERT INTO inbox (event_id, queue) SELECT id, $2 FROM unnest($1::uuid[]) AS id
+		ON CONFLICT DO NOTHING RETURNING event_id`, ids, queue)
+	if err != nil {
+		return nil, fmt.Errorf("inbox: %w", err)
+	}
+	set := make(map[uuid.UUID]bool, len(fresh))
+	for _, id := range fresh {
+		set[id] = true
+	}
+	return set, nil
+}
+
+// forget takes back in tx what claim noted, for events that are not finished.
+func (i *inbox) forget(tx *postgres.Tx, queue string, ids []uuid.UUID) {
+	tx.Queue(`DELETE FROM inbox WHERE event_id = ANY($1::uuid[]) AND queue = $2`, ids, queue)
+}
+
+func compareIDs(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) }

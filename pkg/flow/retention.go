@@ -1,0 +1,184 @@
+package flow
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"orderflow/pkg/broker"
+	"orderflow/pkg/event"
+)
+
+const (
+	day            = 24 * time.Hour
+	daysAhead      = 3
+	retentionEvery = time.Hour
+	retentionLock  = 0x6f66 // "of": one process at a time makes partitions of a schema
+	partitionName  = "inbox_20060102"
+	looksAtMost    = 10_000 // dead letters looked at, to find the oldest; with more, nothing is dropped
+)
+
+// prepare makes the partitions that the inbox needs now, and opens its window.
+func (i *inbox) prepare(ctx context.Context, cfg Config) error {
+	today := time.Now().UTC().Truncate(day)
+	w := window{from: today.Add(-cfg.InboxRetention).Truncate(day), to: today.Add(daysAhead * day)}
+	ctx, stop := context.WithTimeout(ctx, 2*statementTimeout)
+	defer stop()
+	err := pgx.BeginFunc(ctx, cfg.DB, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1::int, hashtext(current_schema()))", retentionLock); err != nil {
+			return err
+		}
+		existing, err := partitions(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for d := w.from; d.Before(w.to); d = d.Add(day) {
+			if existing[d] {
+				continue
+			}
+			// LIKE and ATTACH, since CREATE … PARTITION OF would lock out everybody who uses the inbox.
+			sql := fmt.Sprintf(`CREATE TABLE %[1]s (LIKE inbox INCLUDING ALL);
+				ALTER TABLE inbox ATTACH PARTITION %[1]s FOR VALUES FROM ('%[2]s') TO ('%[3]s')`,
+				d.Format(partitionName), firstID(d), firstID(d.Add(day)))
+			if _, err := tx.Exec(ctx, sql); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("make inbox partitions of service %s: %w", cfg.Service, err)
+	}
+	i.window.Store(&w)
+	return nil
+}
+
+// partitions lists the days that have one.
+func partitions(ctx context.Context, db interface {
+	Query(context.Context, string, ...any) (pgx.Rows, error)
+}) (map[time.Time]bool, error) {
+	rows, err := db.Query(ctx, `
+		SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'inbox'::regclass`)
+	if err != nil {
+		return nil, err
+	}
+	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	days := make(map[time.Time]bool, len(names))
+	for _, name := range names {
+		if d, err := time.Parse(partitionName, name); err == nil {
+			days[d] = true
+		}
+	}
+	return days, err
+}
+
+// keepInbox makes the partitions of the days to come and drops those that nobody needs any more, now and then.
+func (s *Service) keepInbox(ctx context.Context) {
+	for {
+		if err := s.dropOldPartitions(ctx); err != nil && ctx.Err() == nil {
+			s.cfg.Log.Warn("old inbox partitions not dropped", "error", err)
+		}
+		if !sleep(ctx, retentionEvery) {
+			return
+		}
+		if err := s.inbox.prepare(ctx, s.cfg); err != nil && ctx.Err() == nil {
+			s.cfg.Log.Error("inbox partitions not made", "error", err)
+		}
+	}
+}
+
+func (s *Service) dropOldPartitions(ctx context.Context) error {
+	existing, err := partitions(ctx, s.cfg.DB)
+	if err != nil {
+		return err
+	}
+	keep := s.inbox.window.Load().from
+	for d := range existing {
+		if !d.Before(keep) {
+			delete(existing, d)
+		}
+	}
+	if len(existing) == 0 {
+		return nil
+	}
+	oldest, err := s.oldestDeadLetter(ctx)
+	if err != nil {
+		return err
+	}
+	for d := range existing {
+		if !d.Add(day).After(oldest) {
+			if err := s.dropPartition(ctx, d.Format(partitionName)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// dropPartition detaches first, which waits for nobody and stops nobody.
+func (s *Service) dropPartition(ctx context.Context, name string) error {
+	_, err := s.cfg.DB.Exec(ctx, "ALTER TABLE inbox DETACH PARTITION "+name+" CONCURRENTLY")
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code == "55000" { // another process is at it, or was and crashed
+		_, err = s.cfg.DB.Exec(ctx, "ALTER TABLE inbox DETACH PARTITION "+name+" FINALIZE")
+	}
+	if err == nil {
+		_, err = s.cfg.DB.Exec(ctx, "DROP TABLE "+name)
+	}
+	if err != nil {
+		return fmt.Errorf("drop partition %s: %w", name, err)
+	}
+	s.cfg.Log.Info("dropped inbox partition", "partition", name)
+	return nil
+}
+
+// oldestDeadLetter tells when the oldest event in the service's dead-letter queues was made: the far future where there is none,
+// the far past where there are too many to look at.
+func (s *Service) oldestDeadLetter(ctx context.Context) (time.Time, error) {
+	oldest := time.Unix(math.MaxInt32, 0)
+	for _, sub := range s.subscriptions {
+		made, err := oldestIn(ctx, s.cfg.Broker, broker.DeadLetterQueue(sub.Queue))
+		if err != nil {
+			return time.Time{}, err
+		}
+		if made.Before(oldest) {
+			oldest = made
+		}
+	}
+	return oldest, nil
+}
+
+func oldestIn(ctx context.Context, b *broker.Broker, queue string) (time.Time, error) {
+	oldest := time.Unix(math.MaxInt32, 0)
+	getter, err := b.NewGetter(ctx, queue)
+	if err != nil {
+		return oldest, err
+	}
+	defer getter.Close()
+	for range looksAtMost {
+		d, err := getter.Next()
+		if err != nil || d == nil {
+			return oldest, err
+		}
+		if id, err := uuid.Parse(d.ID); err == nil && event.IDTime(id).Before(oldest) {
+			oldest = event.IDTime(id)
+		}
+	}
+	return time.Time{}, nil
+}
+
+// firstID is the smallest UUIDv7 of a moment.
+func firstID(at time.Time) uuid.UUID {
+	var id uuid.UUID
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(at.UnixMilli()))
+	copy(id[:6], ms[2:])
+	return id
+}
