@@ -1,0 +1,34 @@
+#!/bin/sh
+# Runs once, when the database's volume is made: a role and a schema of its own for each service, named as the
+# service (schema orders: ORDER is a reserved word), and `operator`, which may read everything and change nothing.
+set -eu
+
+psql -v ON_ERROR_STOP=1 --no-psqlrc -U "${POSTGRES_USER:-postgres}" -d "$POSTGRES_DB" <<'SQL'
+\set ECHO none
+\getenv order ORDER_PASSWORD
+\getenv payment PAYMENT_PASSWORD
+\getenv inventory INVENTORY_PASSWORD
+\getenv shipping SHIPPING_PASSWORD
+\getenv operator OPERATOR_PASSWORD
+CREATE ROLE "order" LOGIN PASSWORD :'order';
+CREATE ROLE payment LOGIN PASSWORD :'payment';
+CREATE ROLE inventory LOGIN PASSWORD :'inventory';
+CREATE ROLE shipping LOGIN PASSWORD :'shipping';
+CREATE ROLE operator LOGIN PASSWORD :'operator';
+
+REVOKE ALL ON DATABASE :"DBNAME" FROM PUBLIC;
+REVOKE ALL ON SCHEMA public FROM PUBLIC;
+GRANT CONNECT ON DATABASE :"DBNAME" TO "order", payment, inventory, shipping, operator;
+
+CREATE SCHEMA orders AUTHORIZATION "order";
+CREATE SCHEMA payment AUTHORIZATION payment;
+CREATE SCHEMA inventory AUTHORIZATION inventory;
+CREATE SCHEMA shipping AUTHORIZATION shipping;
+
+-- The tables come later, with each service's migrations: what a service makes, operator may read.
+GRANT USAGE ON SCHEMA orders, payment, inventory, shipping TO operator;
+ALTER DEFAULT PRIVILEGES FOR ROLE "order" IN SCHEMA orders GRANT SELECT ON TABLES TO operator;
+ALTER DEFAULT PRIVILEGES FOR ROLE payment IN SCHEMA payment GRANT SELECT ON TABLES TO operator;
+ALTER DEFAULT PRIVILEGES FOR ROLE inventory IN SCHEMA inventory GRANT SELECT ON TABLES TO operator;
+ALTER DEFAULT PRIVILEGES FOR ROLE shipping IN SCHEMA shipping GRANT SELECT ON TABLES TO operator;
+SQL
