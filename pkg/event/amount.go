@@ -1,7 +1,6 @@
 package event
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -9,7 +8,8 @@ import (
 	"strconv"
 	"strings"
 
-	money "github.com/Rhymond/go-money"
+	"github.com/Rhymond/go-money"
+	"github.com/go-json-experiment/json"
 )
 
 // ErrOverflow says that an amount does not fit into 64-bit minor units.

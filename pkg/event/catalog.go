@@ -1,10 +1,9 @@
 package event
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"strings"
+
+	"github.com/go-json-experiment/json"
 )
 
 // Kind describes one type of event.
@@ -75,18 +74,9 @@ func kindOf[P any, PP interface {
 		decode: func(data []byte) (Payload, error) {
 			p := PP(new(P))
 			if err := json.Unmarshal(data, p); err != nil {
-				return nil, dataError(err)
+				return nil, JSONError("/data", err)
 			}
 			return p, below("/data", p.Validate())
 		},
 	}
-}
-
-// dataError says where in the data a value of the wrong type is.
-func dataError(err error) error {
-	var wrong *json.UnmarshalTypeError
-	if errors.As(err, &wrong) {
-		return fieldErrorf("/data/"+strings.ReplaceAll(wrong.Field, ".", "/"), "is a JSON %s, which does not fit", wrong.Value)
-	}
-	return err
 }

@@ -1,13 +1,14 @@
 package event
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/google/uuid"
 )
 
@@ -81,18 +82,18 @@ func IDTime(id uuid.UUID) time.Time {
 
 // envelope is the JSON shape of an event.
 type envelope struct {
-	SpecVersion     string          `json:"specversion"`
-	ID              string          `json:"id"`
-	Source          string          `json:"source"`
-	Type            Type            `json:"type"`
-	Subject         string          `json:"subject"`
-	Time            string          `json:"time"`
-	DataContentType string          `json:"datacontenttype"`
-	DataSchema      string          `json:"dataschema"`
-	CorrelationID   string          `json:"correlationid,omitempty"`
-	CausationID     string          `json:"causationid,omitempty"`
-	TraceParent     string          `json:"traceparent,omitempty"`
-	Data            json.RawMessage `json:"data"`
+	SpecVersion     string         `json:"specversion"`
+	ID              string         `json:"id"`
+	Source          string         `json:"source"`
+	Type            Type           `json:"type"`
+	Subject         string         `json:"subject"`
+	Time            string         `json:"time"`
+	DataContentType string         `json:"datacontenttype"`
+	DataSchema      string         `json:"dataschema"`
+	CorrelationID   string         `json:"correlationid,omitempty"`
+	CausationID     string         `json:"causationid,omitempty"`
+	TraceParent     string         `json:"traceparent,omitempty"`
+	Data            jsontext.Value `json:"data"`
 }
 
 // Encode returns e as JSON. It fails where e's type is not in the catalog or its payload cannot be encoded.
@@ -128,7 +129,7 @@ func (c *Catalog) Decode(body []byte) (*Event, error) {
 	}
 	var env envelope
 	if err := json.Unmarshal(body, &env); err != nil {
-		return nil, fmt.Errorf("%w: not a JSON object of the envelope's shape: %v", ErrInvalid, err)
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, JSONError("", err))
 	}
 	e, err := env.header()
 	if err != nil {

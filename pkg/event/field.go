@@ -3,8 +3,12 @@ package event
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // FieldError says which field is wrong, and how.
@@ -39,4 +43,58 @@ func text(pointer, s string, required bool, maxRunes int) error {
 		return fieldErrorf(pointer, "contains the character U+0000")
 	}
 	return nil
+}
+
+// JSONError turns the decoder's error into a *FieldError: which field it is, below parent, and what is wrong with it.
+func JSONError(parent string, err error) error {
+	var meaning *json.SemanticError
+	var syntax *jsontext.SyntacticError
+	switch {
+	case errors.As(err, &meaning):
+		return &FieldError{Pointer: parent + string(meaning.JSONPointer), Detail: misfit(meaning)}
+	case errors.As(err, &syntax):
+		return &FieldError{Pointer: parent + string(syntax.JSONPointer),
+			Detail: fmt.Sprintf("is not well-formed JSON at byte %d: %v", syntax.ByteOffset, syntax.Err)}
+	}
+	return &FieldError{Pointer: parent, Detail: "is not well-formed JSON: " + err.Error()}
+}
+
+func misfit(e *json.SemanticError) string {
+	switch {
+	case errors.Is(e.Err, json.ErrUnknownName):
+		return "is not a field that is known here"
+	case e.Err != nil && e.JSONKind == '0':
+		return fmt.Sprintf("is %s: %v", e.JSONValue, e.Err)
+	case e.Err != nil:
+		return e.Err.Error()
+	case e.GoType != nil:
+		return fmt.Sprintf("is a JSON %s where %s belongs", jsonName(e.JSONKind), goName(e.GoType.Kind()))
+	}
+	return fmt.Sprintf("is a JSON %s, which does not fit", jsonName(e.JSONKind))
+}
+
+func jsonName(k jsontext.Kind) string {
+	switch k {
+	case '{':
+		return "object"
+	case '[':
+		return "array"
+	case 't', 'f':
+		return "boolean"
+	}
+	return k.String()
+}
+
+func goName(k reflect.Kind) string {
+	switch k {
+	case reflect.Struct, reflect.Map:
+		return "an object"
+	case reflect.Slice, reflect.Array:
+		return "an array"
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "a boolean"
+	}
+	return "a whole number"
 }
