@@ -1,0 +1,100 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+
+	"github.com/go-json-experiment/json"
+	"github.com/labstack/echo/v4"
+
+	"orderflow/pkg/event"
+)
+
+// ProblemType is the media type of problem details.
+const ProblemType = "application/problem+json"
+
+// Problem is an RFC 9457 problem: what the client sees of an error.
+type Problem struct {
+	Type   string       `json:"type"`
+	Title  string       `json:"title"`
+	Status int          `json:"status"`
+	Detail string       `json:"detail,omitempty"`
+	Errors []FieldError `json:"errors,omitempty"`
+
+	RetryAfter int `json:"-"` // seconds, for the header of that name
+}
+
+// FieldError names the field that is wrong, by JSON pointer into the request's body; a query parameter is named by parameter.
+type FieldError struct {
+	Pointer   string `json:"pointer,omitzero"`
+	Parameter string `json:"parameter,omitempty"`
+	Detail    string `json:"detail"`
+}
+
+func (p *Problem) Error() string { return fmt.Sprintf("%d %s: %s", p.Status, p.Title, p.Detail) }
+
+// NewProblem makes a problem with the status's own title.
+func NewProblem(status int, format string, args ...any) *Problem {
+	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: fmt.Sprintf(format, args...)}
+}
+
+// invalidField makes the problem of a body that is well-formed but says something that cannot be.
+func invalidField(status int, f *event.FieldError) *Problem {
+	p := NewProblem(status, "%s", f.Error())
+	p.Errors = []FieldError{{Pointer: f.Pointer, Detail: f.Detail}}
+	return p
+}
+
+// invalidParameter makes the problem of a parameter in the path or the query.
+func invalidParameter(name, format string, args ...any) *Problem {
+	detail := fmt.Sprintf(format, args...)
+	p := NewProblem(http.StatusBadRequest, "%s %s", name, detail)
+	p.Errors = []FieldError{{Parameter: name, Detail: detail}}
+	return p
+}
+
+// problemOf decides what the client sees of an error.
+func problemOf(err error) *Problem {
+	var problem *Problem
+	var field *event.FieldError
+	var fromEcho *echo.HTTPError
+	switch {
+	case errors.As(err, &problem):
+		return problem
+	case errors.As(err, &field):
+		return invalidField(http.StatusUnprocessableEntity, field)
+	case errors.As(err, &fromEcho):
+		return NewProblem(fromEcho.Code, "%v", fromEcho.Message)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		p := NewProblem(http.StatusServiceUnavailable, "the request could not be finished in time; it may be repeated")
+		p.RetryAfter = 1
+		return p
+	}
+	return NewProblem(http.StatusInternalServerError, "an error of the server; it has been logged")
+}
+
+// handleError is echo's error handler.
+func handleError(log *slog.Logger) echo.HTTPErrorHandler {
+	return func(err error, c echo.Context) {
+		p := problemOf(err)
+		if p.Status >= http.StatusInternalServerError {
+			log.Error("request failed", "method", c.Request().Method, "path", c.Path(), "status", p.Status, "error", err)
+		}
+		if c.Response().Committed {
+			return
+		}
+		if p.RetryAfter > 0 {
+			c.Response().Header().Set(echo.HeaderRetryAfter, fmt.Sprint(p.RetryAfter))
+		}
+		body, encodeErr := json.Marshal(p)
+		if encodeErr == nil {
+			encodeErr = c.Blob(p.Status, ProblemType, body)
+		}
+		if encodeErr != nil {
+			log.Debug("problem not delivered", "error", encodeErr)
+		}
+	}
+}

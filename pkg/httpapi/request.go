@@ -1,0 +1,111 @@
+package httpapi
+
+import (
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+
+	"orderflow/pkg/event"
+)
+
+// maxBody is the largest request body, in bytes.
+const maxBody = 1 << 20
+
+// Body reads the request's body: at most 1 MiB, of type application/json.
+func Body(c echo.Context) ([]byte, error) {
+	r := c.Request()
+	if kind, _, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType)); err != nil || kind != "application/json" {
+		return nil, NewProblem(http.StatusUnsupportedMediaType, "Content-Type must be application/json, is %q", r.Header.Get(echo.HeaderContentType))
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, maxBody))
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return nil, NewProblem(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", maxBody)
+	case err != nil:
+		return nil, NewProblem(http.StatusBadRequest, "the body could not be read: %v", err)
+	}
+	return body, nil
+}
+
+// Decode reads a JSON body into a struct. Fields that the struct does not have, fields that appear twice and values of the wrong
+// type are refused, with a pointer to the place.
+func Decode(body []byte, into any) error {
+	err := json.Unmarshal(body, into, json.RejectUnknownMembers(true))
+	var field *event.FieldError
+	if err != nil && errors.As(event.JSONError("", err), &field) {
+		return invalidField(http.StatusBadRequest, field)
+	}
+	return err
+}
+
+// JSON answers with a JSON body.
+func JSON(c echo.Context, status int, v any) error {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	return c.Blob(status, echo.MIMEApplicationJSON, body)
+}
+
+// PathID reads an id from the path. What is no UUID cannot name anything, so it is not found.
+func PathID(c echo.Context, name, what string) (uuid.UUID, error) {
+	id, err := uuid.Parse(c.Param(name))
+	if err != nil {
+		return id, NewProblem(http.StatusNotFound, "there is no %s %q: an id is a UUID", what, c.Param(name))
+	}
+	return id, nil
+}
+
+// QueryID reads a required id from the query.
+func QueryID(c echo.Context, name string) (uuid.UUID, error) {
+	if c.QueryParam(name) == "" {
+		return uuid.Nil, invalidParameter(name, "is required")
+	}
+	id, err := uuid.Parse(c.QueryParam(name))
+	if err != nil {
+		return id, invalidParameter(name, "must be a UUID, is %q", c.QueryParam(name))
+	}
+	return id, nil
+}
+
+// The size of a page that is asked for without a limit, and the largest one.
+const (
+	defaultLimit = 50
+	maxLimit     = 200
+)
+
+// QueryLimit reads the size of a page.
+func QueryLimit(c echo.Context) (int, error) {
+	raw := c.QueryParam("limit")
+	if raw == "" {
+		return defaultLimit, nil
+	}
+	n, err := strconv.Atoi(raw)
+	if err != nil || n < 1 || n > maxLimit {
+		return 0, invalidParameter("limit", "must be from 1 to %d, is %q", maxLimit, raw)
+	}
+	return n, nil
+}
+
+// QueryOneOf reads an optional parameter with a closed set of values.
+func QueryOneOf(c echo.Context, name string, values ...string) (string, error) {
+	given := c.QueryParam(name)
+	for _, v := range append(values, "") {
+		if given == v {
+			return given, nil
+		}
+	}
+	return "", invalidParameter(name, "must be one of %q, is %q", values, given)
+}
+
+// InvalidCursor is the error of a cursor that this API did not give out.
+func InvalidCursor(given string) error {
+	return invalidParameter("cursor", "%q is not a next_cursor of an earlier answer", given)
+}

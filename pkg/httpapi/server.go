@@ -1,0 +1,84 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/labstack/echo/v4/middleware"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// The limits of a connection. A request that takes longer than requestTimeout is ended.
+const (
+	headerTimeout  = 10 * time.Second
+	readTimeout    = 30 * time.Second
+	idleTimeout    = 2 * time.Minute
+	readyTimeout   = 2 * time.Second
+	maxHeaderBytes = 64 << 10
+)
+
+// Config is what a server is made of.
+type Config struct {
+	Log     *slog.Logger
+	Metrics *prometheus.Registry
+	// Ready reports what keeps the process from doing its work, or nil.
+	Ready func(context.Context) error
+}
+
+// New makes an echo with everything that is the same for all services; routes are added to it.
+func New(cfg Config) *echo.Echo {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.HTTPErrorHandler = handleError(cfg.Log)
+	e.Use(middleware.RecoverWithConfig(middleware.RecoverConfig{
+		LogErrorFunc: func(_ echo.Context, err error, stack []byte) error {
+			return fmt.Errorf("panic: %w\n%s", err, stack)
+		},
+	}))
+	e.GET("/healthz", func(c echo.Context) error { return JSON(c, http.StatusOK, health{Status: "ok"}) })
+	e.GET("/readyz", func(c echo.Context) error {
+		ctx, stop := context.WithTimeout(c.Request().Context(), readyTimeout)
+		defer stop()
+		if err := cfg.Ready(ctx); err != nil {
+			p := NewProblem(http.StatusServiceUnavailable, "not ready: %v", err)
+			p.RetryAfter = 1
+			return p
+		}
+		return JSON(c, http.StatusOK, health{Status: "ready"})
+	})
+	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(cfg.Metrics, promhttp.HandlerOpts{})))
+	return e
+}
+
+type health struct {
+	Status string `json:"status"`
+}
+
+// Serve answers on listener until ctx ends; then it takes no new connections and gives the requests in hand some time to end.
+func Serve(ctx context.Context, e *echo.Echo, listener net.Listener, drain time.Duration) error {
+	server := &http.Server{
+		Handler: e, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+	}
+	stopped := make(chan error, 1)
+	go func() { stopped <- server.Serve(listener) }()
+	select {
+	case err := <-stopped:
+		return fmt.Errorf("serve HTTP: %w", err)
+	case <-ctx.Done():
+	}
+	limited, stop := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer stop()
+	err := server.Shutdown(limited)
+	if err != nil {
+		err = errors.Join(fmt.Errorf("requests were cut off: %w", err), server.Close())
+	}
+	<-stopped
+	return err
+}
