@@ -16,6 +16,7 @@ import (
 
 const (
 	startLimit   = 6 * time.Minute // an image may have to be pulled
+	readyLimit   = time.Minute     // for a server whose container runs
 	cleanupLimit = 30 * time.Second
 )
 

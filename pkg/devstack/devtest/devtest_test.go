@@ -3,7 +3,6 @@ package devtest
 import (
 	"context"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
 
@@ -70,5 +69,36 @@ func TestNewIsolatesAndCleansUp(t *testing.T) {
 	if databaseExists(t, outer, database) {
 		t.Errorf("database %s was not dropped", database)
 	}
-	_ = os.Stdout
+}
+
+func TestOwnServersAreKilledAndStartedAgain(t *testing.T) {
+	env := Own(t)
+	marker := "kept-over-restart"
+	if err := createVhost(t.Context(), env.Env, marker); err != nil {
+		t.Fatal(err)
+	}
+	if err := createDatabase(t.Context(), env.Env, marker); err != nil {
+		t.Fatal(err)
+	}
+
+	env.KillRabbitMQ()
+	if err := probe.RabbitMQ(env.AMQPURL, env.ManagementURL)(t.Context()); err == nil {
+		t.Error("a killed broker answers")
+	}
+	if !databaseExists(t, &env.Env, marker) {
+		t.Error("the database server went down with the broker")
+	}
+	env.KillPostgres()
+	if err := probe.Postgres(env.DatabaseURL)(t.Context()); err == nil {
+		t.Error("a killed database server answers")
+	}
+
+	env.StartRabbitMQ()
+	env.StartPostgres()
+	if !vhostExists(t.Context(), &env.Env, marker) {
+		t.Error("the broker lost a vhost by being killed")
+	}
+	if !databaseExists(t, &env.Env, marker) {
+		t.Error("the database server lost a database by being killed")
+	}
 }

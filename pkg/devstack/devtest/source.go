@@ -65,7 +65,3 @@ func startProcesses(ctx context.Context) (*servers, error) {
 		stop:     stack.Stop,
 	}, nil
 }
-
-func startContainers(ctx context.Context) (*servers, error) {
-	return nil, errors.New("none yet")
-}
