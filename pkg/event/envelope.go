@@ -185,3 +185,13 @@ func parseSchema(s string) (t Type, version int, err error) {
 	}
 	return Type(name), version, nil
 }
+
+// Respond appends to list the events by which a service answers cause with facts; a fact that is nil is nothing to say.
+func Respond(list []*Event, cause *Event, source string, now time.Time, facts ...Payload) []*Event {
+	for _, fact := range facts {
+		if fact != nil {
+			list = append(list, cause.Follow(source, now, fact))
+		}
+	}
+	return list
+}

@@ -2,6 +2,7 @@ package event
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/google/uuid"
 )
@@ -134,4 +135,19 @@ func (o *Order) Sum() (Amount, error) {
 		}
 	}
 	return total, nil
+}
+
+// OrderOf returns the order that an event of the catalog Orders carries.
+func OrderOf(e *Event) *Order {
+	return e.Data.(interface{ Base() *Order }).Base()
+}
+
+// OrderIDs returns the orders that events are about, each once, in the order in which their rows are to be locked.
+func OrderIDs(events []*Event) []uuid.UUID {
+	ids := make([]uuid.UUID, len(events))
+	for i, e := range events {
+		ids[i] = e.Subject()
+	}
+	slices.SortFunc(ids, func(a, b uuid.UUID) int { return slices.Compare(a[:], b[:]) })
+	return slices.Compact(ids)
 }

@@ -227,3 +227,12 @@ func (w *worker) waitOut(refused []*job) []*job {
 	}
 	return refused
 }
+
+// EventsOf returns the events of a batch that was answered.
+func EventsOf[O any](batch []Answered[O]) []*event.Event {
+	events := make([]*event.Event, len(batch))
+	for i, a := range batch {
+		events[i] = a.Event
+	}
+	return events
+}

@@ -12,6 +12,7 @@ type Metrics struct {
 	lag         *prometheus.HistogramVec
 	retries     *prometheus.CounterVec
 	deadLetters *prometheus.CounterVec
+	breaker     *prometheus.GaugeVec
 }
 
 // NewMetrics makes the runtime's metrics and registers them.
@@ -43,7 +44,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		deadLetters: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "orderflow_dead_letters_total", Help: "Messages that were given up, by reason.",
 		}, []string{"queue", "reason"}),
+		breaker: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "orderflow_breaker_state", Help: "Circuit breaker of an external system: 0 closed, 1 half open, 2 open.",
+		}, []string{"dependency"}),
 	}
-	r.MustRegister(m.events, m.reaction, m.batchSize, m.pending, m.oldest, m.lag, m.retries, m.deadLetters)
+	r.MustRegister(m.events, m.reaction, m.batchSize, m.pending, m.oldest, m.lag, m.retries, m.deadLetters, m.breaker)
 	return m
 }

@@ -1,0 +1,64 @@
+package flow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/sony/gobreaker/v2"
+)
+
+// The circuit breaker opens when at least half of the calls of the last ten seconds, and at least minimumCalls of them, had no
+// answer. It lets some calls through after openFor, and closes when they are answered.
+const (
+	breakerInterval = 10 * time.Second
+	breakerBucket   = time.Second
+	minimumCalls    = 10
+	openFor         = 5 * time.Second
+	probes          = 5
+)
+
+// Guard stands before an external system: it limits how long a call may take, and stops calling for a while when the system does
+// not answer any more.
+type Guard struct {
+	name    string
+	timeout time.Duration
+	breaker *gobreaker.CircuitBreaker[any]
+}
+
+// NewGuard makes the guard of the system of that name, whose calls may take as long as timeout.
+func NewGuard(name string, timeout time.Duration, metrics *Metrics, log *slog.Logger) *Guard {
+	metrics.breaker.WithLabelValues(name).Set(0)
+	return &Guard{name: name, timeout: timeout, breaker: gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
+		Name: name, Interval: breakerInterval, BucketPeriod: breakerBucket, Timeout: openFor, MaxRequests: probes,
+		ReadyToTrip: func(c gobreaker.Counts) bool { return c.Requests >= minimumCalls && 2*c.TotalFailures >= c.Requests },
+		// A call that this process gave up itself says nothing of the other system.
+		IsExcluded: func(err error) bool { return errors.Is(err, context.Canceled) },
+		OnStateChange: func(_ string, from, to gobreaker.State) {
+			metrics.breaker.WithLabelValues(name).Set(float64(to))
+			log.Warn("circuit breaker", "dependency", name, "from", from.String(), "to", to.String())
+		},
+	})}
+}
+
+// Guarded calls f. A call that takes too long is a failure of the message that needed it; while the breaker is open, no call is
+// made, and the failure is the world's.
+func Guarded[T any](ctx context.Context, g *Guard, f func(context.Context) (T, error)) (T, error) {
+	var result T
+	_, err := g.breaker.Execute(func() (any, error) {
+		limited, stop := context.WithTimeout(ctx, g.timeout)
+		defer stop()
+		var err error
+		result, err = f(limited)
+		if err != nil && limited.Err() != nil && ctx.Err() == nil {
+			err = fmt.Errorf("%s did not answer within %s", g.name, g.timeout)
+		}
+		return nil, err
+	})
+	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
+		err = Unavailable(fmt.Errorf("%s: %w", g.name, err))
+	}
+	return result, err
+}

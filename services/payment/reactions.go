@@ -1,0 +1,171 @@
+package payment
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"orderflow/pkg/event"
+	"orderflow/pkg/flow"
+	"orderflow/pkg/postgres"
+)
+
+// reactions is what the service does with events.
+type reactions struct {
+	gateway Gateway
+	guard   *flow.Guard
+}
+
+// answer is what the gateway said: to a charge a verdict, to a refund that it is done.
+type answer struct {
+	verdict Verdict
+	refund  bool
+}
+
+// call asks the gateway for what a payment needs; nil where it needs nothing.
+func (r reactions) call(p *Payment, order *event.Order) flow.Call[answer] {
+	if p == nil {
+		return nil
+	}
+	switch p.Status {
+	case Charging:
+		charge := Charge{Key: "charge-" + p.OrderID.String(), Amount: order.TotalAmount, Currency: order.Currency, Method: order.PaymentMethod}
+		return func(ctx context.Context) (answer, error) {
+			verdict, err := flow.Guarded(ctx, r.guard, func(ctx context.Context) (Verdict, error) { return r.gateway.Charge(ctx, charge) })
+			return answer{verdict: verdict}, err
+		}
+	case Refunding:
+		refund := Refund{Key: "refund-" + p.OrderID.String(), Reference: p.GatewayReference,
+			Amount: event.MinorAmount(p.Amount, p.Currency), Currency: p.Currency}
+		return func(ctx context.Context) (answer, error) {
+			_, err := flow.Guarded(ctx, r.guard, func(ctx context.Context) (struct{}, error) { return struct{}{}, r.gateway.Refund(ctx, refund) })
+			return answer{refund: true}, err
+		}
+	}
+	return nil
+}
+
+// intendCharge notes for each order that it is being charged. A payment that exists is continued from where it is.
+func (r reactions) intendCharge(ctx context.Context, tx *postgres.Tx, batch []*event.Event) ([]flow.Call[answer], error) {
+	opened := make(map[uuid.UUID]Payment, len(batch))
+	for _, e := range batch {
+		opened[e.Subject()] = Open(event.OrderOf(e), event.NewID())
+	}
+	insert(tx, slices.Collect(maps.Values(opened)))
+	rows, err := lock(ctx, tx, batch)
+	if err != nil {
+		return nil, err
+	}
+	calls := make([]flow.Call[answer], len(batch))
+	for i, e := range batch {
+		calls[i] = r.call(rows[e.Subject()], event.OrderOf(e))
+	}
+	return calls, nil
+}
+
+// recordCharge notes what the gateway said. A charge that was marked to be undone meanwhile starts over, with its refund.
+func (r reactions) recordCharge(ctx context.Context, tx *postgres.Tx, batch []flow.Answered[answer]) (follow, again []*event.Event, err error) {
+	rows, err := lock(ctx, tx, flow.EventsOf(batch))
+	if err != nil {
+		return nil, nil, err
+	}
+	now := time.Now()
+	for _, a := range batch {
+		p := rows[a.Subject()]
+		if !a.Called || p == nil {
+			continue
+		}
+		next, fact := a.Outcome.applyTo(*p, event.OrderOf(a.Event))
+		if p.Status == Charging && next.Status == Refunding {
+			again = append(again, a.Event)
+		}
+		follow = event.Respond(follow, a.Event, Name, now, fact)
+		*p = next
+	}
+	update(tx, rows)
+	return follow, again, nil
+}
+
+// intendUndo notes for each order that its payment is taken back, as far as it exists. While the gateway is being asked for the
+// charge, that is a mark on the payment, and whoever is asking goes on to the refund.
+func (r reactions) intendUndo(ctx context.Context, tx *postgres.Tx, batch []*event.Event) ([]flow.Call[answer], error) {
+	rows, err := lock(ctx, tx, batch)
+	if err != nil {
+		return nil, err
+	}
+	calls := make([]flow.Call[answer], len(batch))
+	for i, e := range batch {
+		p := rows[e.Subject()]
+		if p == nil {
+			continue
+		}
+		*p = p.Takeback(undoReason(e))
+		if p.Status == Refunding {
+			calls[i] = r.call(p, event.OrderOf(e))
+		}
+	}
+	update(tx, rows)
+	return calls, nil
+}
+
+// recordUndo notes the refunds, and puts a tombstone where there was no payment.
+func (r reactions) recordUndo(ctx context.Context, tx *postgres.Tx, batch []flow.Answered[answer]) (follow, again []*event.Event, err error) {
+	now := time.Now()
+	tombstones := make(map[uuid.UUID]Payment)
+	facts := make(map[uuid.UUID]event.Payload)
+	for _, a := range batch {
+		if !a.Called {
+			tombstones[a.Subject()], facts[a.Subject()] = Tombstone(event.OrderOf(a.Event), undoReason(a.Event), event.NewID())
+		}
+	}
+	buried, err := bury(ctx, tx, slices.Collect(maps.Values(tombstones)))
+	if err != nil {
+		return nil, nil, err
+	}
+	rows, err := lock(ctx, tx, flow.EventsOf(batch))
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, a := range batch {
+		p, order := rows[a.Subject()], event.OrderOf(a.Event)
+		if !a.Called && buried[a.Subject()] {
+			delete(buried, a.Subject())
+			follow = event.Respond(follow, a.Event, Name, now, facts[a.Subject()])
+			continue
+		}
+		next, fact := *p, event.Payload(nil)
+		if a.Called {
+			next, fact = next.Repaid(order)
+		}
+		// A payment that appeared since the intent is taken back now; if it was charged already, the refund is still to be made.
+		next = next.Takeback(undoReason(a.Event))
+		if next.Status == Refunding {
+			again = append(again, a.Event)
+		}
+		follow = event.Respond(follow, a.Event, Name, now, fact)
+		*p = next
+	}
+	update(tx, rows)
+	return follow, again, nil
+}
+
+// applyTo gives the gateway's answer to the rules.
+func (a answer) applyTo(p Payment, order *event.Order) (Payment, event.Payload) {
+	if a.refund {
+		return p.Repaid(order)
+	}
+	return p.Settle(order, a.verdict)
+}
+
+func undoReason(e *event.Event) event.CancelReason {
+	switch data := e.Data.(type) {
+	case *event.InventoryRejected:
+		return data.Reason
+	case *event.InventoryReleased:
+		return data.Reason
+	}
+	return ""
+}

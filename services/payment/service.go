@@ -1,0 +1,41 @@
+package payment
+
+import (
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/labstack/echo/v4"
+
+	"orderflow/pkg/event"
+	"orderflow/pkg/flow"
+)
+
+// Name is the service's name, Schema its schema in the database and its folder of migrations.
+const (
+	Name   = "payment"
+	Schema = "payment"
+)
+
+// Subscribe makes the service's subscriptions on a runtime.
+func Subscribe(runtime *flow.Service, gateway Gateway, guard *flow.Guard) {
+	runtime.Subscribe(subscriptions(reactions{gateway: gateway, guard: guard})...)
+}
+
+// Subscriptions tells which queues the service has, without the means to work on them.
+func Subscriptions() []flow.Subscription { return subscriptions(reactions{}) }
+
+func subscriptions(r reactions) []flow.Subscription {
+	return []flow.Subscription{
+		{
+			Queue: "payment.order-placed", Events: []event.Type{event.TypeOrderPlaced},
+			Handler: flow.CallOut(flow.Calls[answer]{Intend: r.intendCharge, Record: r.recordCharge}),
+		},
+		{
+			Queue: "payment.inventory-released", Events: []event.Type{event.TypeInventoryRejected, event.TypeInventoryReleased},
+			Handler: flow.CallOut(flow.Calls[answer]{Intend: r.intendUndo, Record: r.recordUndo}),
+		},
+	}
+}
+
+// Routes adds the service's routes.
+func Routes(e *echo.Echo, db *pgxpool.Pool) {
+	e.GET("/v1/payments", api{db}.list)
+}

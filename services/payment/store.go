@@ -1,0 +1,122 @@
+package payment
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"orderflow/pkg/event"
+	"orderflow/pkg/postgres"
+)
+
+// Rows are locked in the order of their keys, here and everywhere, so that transactions wait for each other in one direction.
+
+const insertPayments = `
+	INSERT INTO payments (order_id, payment_id, status, amount, currency, undo_reason)
+	SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[])
+	ON CONFLICT (order_id) DO NOTHING`
+
+// insert adds the payments of orders that have none yet.
+func insert(tx *postgres.Tx, payments []Payment) {
+	tx.Queue(insertPayments, insertArgs(payments)...)
+}
+
+// bury is insert, and tells for which orders it did.
+func bury(ctx context.Context, tx *postgres.Tx, payments []Payment) (map[uuid.UUID]bool, error) {
+	if len(payments) == 0 {
+		return nil, nil
+	}
+	ids, err := postgres.Query(ctx, tx, pgx.RowTo[uuid.UUID], insertPayments+" RETURNING order_id", insertArgs(payments)...)
+	if err != nil {
+		return nil, fmt.Errorf("insert tombstones of payments: %w", err)
+	}
+	buried := make(map[uuid.UUID]bool, len(ids))
+	for _, id := range ids {
+		buried[id] = true
+	}
+	return buried, nil
+}
+
+func insertArgs(payments []Payment) []any {
+	slices.SortFunc(payments, func(a, b Payment) int { return slices.Compare(a.OrderID[:], b.OrderID[:]) })
+	n := len(payments)
+	orders, ids, statuses := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]Status, n)
+	amounts, currencies, undo := make([]int64, n), make([]string, n), make([]*event.CancelReason, n)
+	for i, p := range payments {
+		orders[i], ids[i], statuses[i], amounts[i], currencies[i] = p.OrderID, p.ID, p.Status, p.Amount, p.Currency
+		undo[i] = orNull(p.Undo)
+	}
+	return []any{orders, ids, statuses, amounts, currencies, undo}
+}
+
+// lock reads the payments of the events' orders and keeps them from being changed until the transaction ends.
+func lock(ctx context.Context, tx *postgres.Tx, events []*event.Event) (map[uuid.UUID]*Payment, error) {
+	rows, err := postgres.Query(ctx, tx, scanRow, selectPayments+`
+		WHERE order_id = ANY($1::uuid[]) ORDER BY order_id FOR UPDATE`, event.OrderIDs(events))
+	if err != nil {
+		return nil, fmt.Errorf("read payments: %w", err)
+	}
+	payments := make(map[uuid.UUID]*Payment, len(rows))
+	for i := range rows {
+		payments[rows[i].OrderID] = &rows[i].Payment
+	}
+	return payments, nil
+}
+
+// update writes payments back that were locked.
+func update(tx *postgres.Tx, payments map[uuid.UUID]*Payment) {
+	if len(payments) == 0 {
+		return
+	}
+	n := len(payments)
+	orders, statuses, refunded := make([]uuid.UUID, 0, n), make([]Status, 0, n), make([]int64, 0, n)
+	references, undo := make([]*string, 0, n), make([]*event.CancelReason, 0, n)
+	for _, p := range payments {
+		orders, statuses, refunded = append(orders, p.OrderID), append(statuses, p.Status), append(refunded, p.RefundedAmount)
+		references, undo = append(references, orNull(p.GatewayReference)), append(undo, orNull(p.Undo))
+	}
+	tx.Queue(`
+		UPDATE payments p SET status = v.status, refunded_amount = v.refunded, gateway_reference = v.reference,
+			undo_reason = v.undo, updated_at = now()
+		FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[]) AS v (order_id, status, refunded, reference, undo)
+		WHERE p.order_id = v.order_id`, orders, statuses, refunded, references, undo)
+}
+
+// orNull is a value for a column that is NULL where there is none.
+func orNull[T comparable](v T) *T {
+	if v == *new(T) {
+		return nil
+	}
+	return &v
+}
+
+// row is a payment as the table has it.
+type row struct {
+	Payment
+	CreatedAt, UpdatedAt time.Time
+}
+
+const selectPayments = `
+	SELECT order_id, payment_id, status, amount, refunded_amount, currency, coalesce(gateway_reference, ''),
+		coalesce(undo_reason, ''), created_at, updated_at
+	FROM payments`
+
+func scanRow(c pgx.CollectableRow) (r row, err error) {
+	err = c.Scan(&r.OrderID, &r.ID, &r.Status, &r.Amount, &r.RefundedAmount, &r.Currency, &r.GatewayReference,
+		&r.Undo, &r.CreatedAt, &r.UpdatedAt)
+	return r, err
+}
+
+// ofOrder reads the payments of an order, without locking them.
+func ofOrder(ctx context.Context, db *pgxpool.Pool, orderID uuid.UUID) ([]row, error) {
+	rows, err := db.Query(ctx, selectPayments+" WHERE order_id = $1", orderID)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanRow)
+}
