@@ -42,11 +42,7 @@ func (i *inbox) claim(ctx context.Context, tx *postgres.Tx, queue string, ids []
 	if err != nil {
 		return nil, fmt.Errorf("inbox: %w", err)
 	}
-	set := make(map[uuid.UUID]bool, len(fresh))
-	for _, id := range fresh {
-		set[id] = true
-	}
-	return set, nil
+	return postgres.Set(fresh), nil
 }
 
 // forget takes back in tx what claim noted, for events that are not finished.

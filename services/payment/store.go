@@ -35,11 +35,7 @@ func bury(ctx context.Context, tx *postgres.Tx, payments []Payment) (map[uuid.UU
 	if err != nil {
 		return nil, fmt.Errorf("insert tombstones of payments: %w", err)
 	}
-	buried := make(map[uuid.UUID]bool, len(ids))
-	for _, id := range ids {
-		buried[id] = true
-	}
-	return buried, nil
+	return postgres.Set(ids), nil
 }
 
 func insertArgs(payments []Payment) []any {
@@ -49,7 +45,7 @@ func insertArgs(payments []Payment) []any {
 	amounts, currencies, undo := make([]int64, n), make([]string, n), make([]*event.CancelReason, n)
 	for i, p := range payments {
 		orders[i], ids[i], statuses[i], amounts[i], currencies[i] = p.OrderID, p.ID, p.Status, p.Amount, p.Currency
-		undo[i] = orNull(p.Undo)
+		undo[i] = postgres.OrNull(p.Undo)
 	}
 	return []any{orders, ids, statuses, amounts, currencies, undo}
 }
@@ -78,21 +74,13 @@ func update(tx *postgres.Tx, payments map[uuid.UUID]*Payment) {
 	references, undo := make([]*string, 0, n), make([]*event.CancelReason, 0, n)
 	for _, p := range payments {
 		orders, statuses, refunded = append(orders, p.OrderID), append(statuses, p.Status), append(refunded, p.RefundedAmount)
-		references, undo = append(references, orNull(p.GatewayReference)), append(undo, orNull(p.Undo))
+		references, undo = append(references, postgres.OrNull(p.GatewayReference)), append(undo, postgres.OrNull(p.Undo))
 	}
 	tx.Queue(`
 		UPDATE payments p SET status = v.status, refunded_amount = v.refunded, gateway_reference = v.reference,
 			undo_reason = v.undo, updated_at = now()
 		FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[]) AS v (order_id, status, refunded, reference, undo)
 		WHERE p.order_id = v.order_id`, orders, statuses, refunded, references, undo)
-}
-
-// orNull is a value for a column that is NULL where there is none.
-func orNull[T comparable](v T) *T {
-	if v == *new(T) {
-		return nil
-	}
-	return &v
 }
 
 // row is a payment as the table has it.

@@ -1,0 +1,99 @@
+package shipping
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"orderflow/pkg/event"
+	"orderflow/pkg/flow"
+	"orderflow/pkg/postgres"
+)
+
+// reactions is what the service does with events.
+type reactions struct {
+	carrier Carrier
+	guard   *flow.Guard
+}
+
+// intendBooking notes for each order that its parcel is being booked. A shipment that exists is continued from where it is.
+func (r reactions) intendBooking(ctx context.Context, tx *postgres.Tx, batch []*event.Event) ([]flow.Call[Verdict], error) {
+	opened := make(map[uuid.UUID]Shipment, len(batch))
+	for _, e := range batch {
+		opened[e.Subject()] = Open(event.OrderOf(e), event.NewID())
+	}
+	insert(tx, slices.Collect(maps.Values(opened)))
+	rows, err := lock(ctx, tx, batch)
+	if err != nil {
+		return nil, err
+	}
+	calls := make([]flow.Call[Verdict], len(batch))
+	for i, e := range batch {
+		if rows[e.Subject()].Status == Booking {
+			calls[i] = r.book(event.OrderOf(e))
+		}
+	}
+	return calls, nil
+}
+
+func (r reactions) book(order *event.Order) flow.Call[Verdict] {
+	booking := Parcel{Key: "book-" + order.OrderID.String(), OrderID: order.OrderID, Items: order.Items, To: order.ShippingAddress}
+	return func(ctx context.Context) (Verdict, error) {
+		return flow.Guarded(ctx, r.guard, func(ctx context.Context) (Verdict, error) { return r.carrier.Book(ctx, booking) })
+	}
+}
+
+// recordBooking notes what the carrier said.
+func (r reactions) recordBooking(ctx context.Context, tx *postgres.Tx, batch []flow.Answered[Verdict]) (follow, again []*event.Event, err error) {
+	rows, err := lock(ctx, tx, flow.EventsOf(batch))
+	if err != nil {
+		return nil, nil, err
+	}
+	now := time.Now()
+	for _, a := range batch {
+		if !a.Called {
+			continue
+		}
+		s := rows[a.Subject()]
+		next, facts := s.Settle(event.OrderOf(a.Event), a.Outcome)
+		follow = event.Respond(follow, a.Event, Name, now, facts...)
+		*s = next
+	}
+	update(tx, rows)
+	return follow, nil, nil
+}
+
+// cancel decides cancellations, and puts a tombstone where there is no shipment yet.
+func (r reactions) cancel(ctx context.Context, tx *postgres.Tx, batch []*event.Event) (follow []*event.Event, err error) {
+	tombstones := make(map[uuid.UUID]Shipment, len(batch))
+	facts := make(map[uuid.UUID]event.Payload, len(batch))
+	for _, e := range batch {
+		reason := e.Data.(*event.CancellationRequested).Reason
+		tombstones[e.Subject()], facts[e.Subject()] = Tombstone(event.OrderOf(e), reason, event.NewID())
+	}
+	buried, err := bury(ctx, tx, slices.Collect(maps.Values(tombstones)))
+	if err != nil {
+		return nil, err
+	}
+	rows, err := lock(ctx, tx, batch)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	for _, e := range batch {
+		if buried[e.Subject()] {
+			delete(buried, e.Subject())
+			follow = event.Respond(follow, e, Name, now, facts[e.Subject()])
+			continue
+		}
+		s := rows[e.Subject()]
+		next, fact := s.Cancel(event.OrderOf(e))
+		follow = event.Respond(follow, e, Name, now, fact)
+		*s = next
+	}
+	update(tx, rows)
+	return follow, nil
+}

@@ -1,0 +1,41 @@
+package shipping
+
+import (
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/labstack/echo/v4"
+
+	"orderflow/pkg/event"
+	"orderflow/pkg/flow"
+)
+
+// Name is the service's name, Schema its schema in the database and its folder of migrations.
+const (
+	Name   = "shipping"
+	Schema = "shipping"
+)
+
+// Subscribe makes the service's subscriptions on a runtime.
+func Subscribe(runtime *flow.Service, carrier Carrier, guard *flow.Guard) {
+	runtime.Subscribe(subscriptions(reactions{carrier: carrier, guard: guard})...)
+}
+
+// Subscriptions tells which queues the service has, without the means to work on them.
+func Subscriptions() []flow.Subscription { return subscriptions(reactions{}) }
+
+func subscriptions(r reactions) []flow.Subscription {
+	return []flow.Subscription{
+		{
+			Queue: "shipping.inventory-reserved", Events: []event.Type{event.TypeInventoryReserved},
+			Handler: flow.CallOut(flow.Calls[Verdict]{Intend: r.intendBooking, Record: r.recordBooking}),
+		},
+		{
+			Queue: "shipping.cancellation-requested", Events: []event.Type{event.TypeCancellationRequested},
+			Handler: flow.React(r.cancel),
+		},
+	}
+}
+
+// Routes adds the service's routes.
+func Routes(e *echo.Echo, db *pgxpool.Pool) {
+	e.GET("/v1/shipments", api{db}.list)
+}

@@ -1,0 +1,100 @@
+package shipping
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"orderflow/pkg/event"
+	"orderflow/pkg/postgres"
+)
+
+// Rows are locked in the order of their keys, here and everywhere, so that transactions wait for each other in one direction.
+
+const insertShipments = `
+	INSERT INTO shipments (order_id, shipment_id, status)
+	SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[])
+	ON CONFLICT (order_id) DO NOTHING`
+
+// insert adds the shipments of orders that have none yet.
+func insert(tx *postgres.Tx, shipments []Shipment) {
+	tx.Queue(insertShipments, insertArgs(shipments)...)
+}
+
+// bury is insert, and tells for which orders it did.
+func bury(ctx context.Context, tx *postgres.Tx, shipments []Shipment) (map[uuid.UUID]bool, error) {
+	ids, err := postgres.Query(ctx, tx, pgx.RowTo[uuid.UUID], insertShipments+" RETURNING order_id", insertArgs(shipments)...)
+	if err != nil {
+		return nil, fmt.Errorf("insert tombstones of shipments: %w", err)
+	}
+	return postgres.Set(ids), nil
+}
+
+func insertArgs(shipments []Shipment) []any {
+	slices.SortFunc(shipments, func(a, b Shipment) int { return slices.Compare(a.OrderID[:], b.OrderID[:]) })
+	n := len(shipments)
+	orders, ids, statuses := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]Status, n)
+	for i, s := range shipments {
+		orders[i], ids[i], statuses[i] = s.OrderID, s.ID, s.Status
+	}
+	return []any{orders, ids, statuses}
+}
+
+// lock reads the shipments of the events' orders and keeps them from being changed until the transaction ends.
+func lock(ctx context.Context, tx *postgres.Tx, events []*event.Event) (map[uuid.UUID]*Shipment, error) {
+	rows, err := postgres.Query(ctx, tx, scanRow, selectShipments+`
+		WHERE order_id = ANY($1::uuid[]) ORDER BY order_id FOR UPDATE`, event.OrderIDs(events))
+	if err != nil {
+		return nil, fmt.Errorf("read shipments: %w", err)
+	}
+	shipments := make(map[uuid.UUID]*Shipment, len(rows))
+	for i := range rows {
+		shipments[rows[i].OrderID] = &rows[i].Shipment
+	}
+	return shipments, nil
+}
+
+// update writes shipments back that were locked.
+func update(tx *postgres.Tx, shipments map[uuid.UUID]*Shipment) {
+	n := len(shipments)
+	orders, statuses, asked := make([]uuid.UUID, 0, n), make([]Status, 0, n), make([]bool, 0, n)
+	carriers, tracking := make([]*string, 0, n), make([]*string, 0, n)
+	for _, s := range shipments {
+		orders, statuses, asked = append(orders, s.OrderID), append(statuses, s.Status), append(asked, s.CancelAsked)
+		carriers, tracking = append(carriers, postgres.OrNull(s.Carrier)), append(tracking, postgres.OrNull(s.TrackingNumber))
+	}
+	tx.Queue(`
+		UPDATE shipments s SET status = v.status, carrier = v.carrier, tracking_number = v.tracking, cancel_asked = v.asked,
+			updated_at = now()
+		FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bool[]) AS v (order_id, status, carrier, tracking, asked)
+		WHERE s.order_id = v.order_id`, orders, statuses, carriers, tracking, asked)
+}
+
+// row is a shipment as the table has it.
+type row struct {
+	Shipment
+	CreatedAt, UpdatedAt time.Time
+}
+
+const selectShipments = `
+	SELECT order_id, shipment_id, status, coalesce(carrier, ''), coalesce(tracking_number, ''), cancel_asked, created_at, updated_at
+	FROM shipments`
+
+func scanRow(c pgx.CollectableRow) (r row, err error) {
+	err = c.Scan(&r.OrderID, &r.ID, &r.Status, &r.Carrier, &r.TrackingNumber, &r.CancelAsked, &r.CreatedAt, &r.UpdatedAt)
+	return r, err
+}
+
+// ofOrder reads the shipments of an order, without locking them.
+func ofOrder(ctx context.Context, db *pgxpool.Pool, orderID uuid.UUID) ([]row, error) {
+	rows, err := db.Query(ctx, selectShipments+" WHERE order_id = $1", orderID)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanRow)
+}
