@@ -1,0 +1,135 @@
+package inventory
+
+import (
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/labstack/echo/v4"
+
+	"orderflow/pkg/event"
+	"orderflow/pkg/httpapi"
+	"orderflow/pkg/postgres"
+)
+
+// maxOnHand keeps sums of stock within 64 bits.
+const maxOnHand = 1_000_000_000_000
+
+type api struct{ db *pgxpool.Pool }
+
+// view is a reservation as clients see it.
+type view struct {
+	ReservationID uuid.UUID    `json:"reservation_id"`
+	OrderID       uuid.UUID    `json:"order_id"`
+	Status        Status       `json:"status"`
+	Items         []event.Item `json:"items"`
+	CreatedAt     time.Time    `json:"created_at"`
+	UpdatedAt     time.Time    `json:"updated_at"`
+}
+
+// reservations answers GET /v1/reservations?order_id=.
+func (a api) reservations(c echo.Context) error {
+	orderID, err := httpapi.QueryID(c, "order_id")
+	if err != nil {
+		return err
+	}
+	rows, err := ofOrder(c.Request().Context(), a.db, orderID)
+	if err != nil {
+		return err
+	}
+	reservations := make([]view, len(rows))
+	for i, r := range rows {
+		reservations[i] = view{
+			ReservationID: r.ID, OrderID: r.OrderID, Status: r.Status, Items: r.Items,
+			CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+		}
+	}
+	return httpapi.JSON(c, http.StatusOK, struct {
+		Reservations []view `json:"reservations"`
+	}{reservations})
+}
+
+// listStock answers GET /v1/stock, in the order of the products' ids.
+func (a api) listStock(c echo.Context) error {
+	limit, err := httpapi.QueryLimit(c)
+	if err != nil {
+		return err
+	}
+	after, err := base64.RawURLEncoding.DecodeString(c.QueryParam("cursor"))
+	if err != nil || !utf8.Valid(after) {
+		return httpapi.InvalidCursor(c.QueryParam("cursor"))
+	}
+	page, err := stockAfter(c.Request().Context(), a.db, string(after), limit+1)
+	if err != nil {
+		return err
+	}
+	next := ""
+	if len(page) > limit {
+		page = page[:limit]
+		next = base64.RawURLEncoding.EncodeToString([]byte(page[limit-1].ProductID))
+	}
+	return httpapi.JSON(c, http.StatusOK, struct {
+		Stock      []Stock `json:"stock"`
+		NextCursor string  `json:"next_cursor,omitempty"`
+	}{page, next})
+}
+
+// getStock answers GET /v1/stock/{product_id}.
+func (a api) getStock(c echo.Context) error {
+	product, err := productID(c)
+	if err != nil {
+		return err
+	}
+	stock, err := stockOf(c.Request().Context(), a.db, product)
+	if postgres.NoRows(err) {
+		return httpapi.NewProblem(http.StatusNotFound, "there is no product %q", product)
+	}
+	if err != nil {
+		return err
+	}
+	return httpapi.JSON(c, http.StatusOK, stock)
+}
+
+// putStock answers PUT /v1/stock/{product_id}.
+func (a api) putStock(c echo.Context) error {
+	product, err := productID(c)
+	if err != nil {
+		return err
+	}
+	var request struct {
+		OnHand *int64 `json:"on_hand"`
+	}
+	body, err := httpapi.Body(c)
+	if err == nil {
+		err = httpapi.Decode(body, &request)
+	}
+	if err != nil {
+		return err
+	}
+	if request.OnHand == nil || *request.OnHand < 0 || *request.OnHand > maxOnHand {
+		return &event.FieldError{Pointer: "/on_hand", Detail: fmt.Sprintf("must be a whole number from 0 to %d", maxOnHand)}
+	}
+	stock, err := setOnHand(c.Request().Context(), a.db, product, *request.OnHand)
+	if postgres.NoRows(err) {
+		return httpapi.NewProblem(http.StatusConflict, "more of product %q is reserved than %d", product, *request.OnHand)
+	}
+	if err != nil {
+		return err
+	}
+	return httpapi.JSON(c, http.StatusOK, stock)
+}
+
+// productID reads the product from the path.
+func productID(c echo.Context) (string, error) {
+	product, err := url.PathUnescape(c.Param("product_id"))
+	if err != nil || strings.TrimSpace(product) == "" || len(product) > 800 || !utf8.ValidString(product) || strings.ContainsRune(product, 0) {
+		return "", httpapi.NewProblem(http.StatusNotFound, "%q cannot be the id of a product", c.Param("product_id"))
+	}
+	return product, nil
+}
