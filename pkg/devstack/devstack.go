@@ -76,6 +76,9 @@ func open(opt Options) (*Stack, error) {
 		}
 	}
 	h, err := openHome(dir)
+	if err != nil && opt.Scratch {
+		os.RemoveAll(dir)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -113,6 +116,7 @@ func (s *Stack) start(ctx context.Context, bin binaries, log io.Writer) error {
 	for _, name := range []string{"rabbitmq.log", "postgres.log", "initdb.log"} {
 		os.Remove(filepath.Join(h.logDir(), name)) // of the last run
 	}
+	// The grace has room for the five seconds that RabbitMQ's management plugin waits for nothing before 3.13.2.
 	s.rabbitmq = &Server{
 		name: "RabbitMQ", program: h.rabbitmqServer(bin.rabbitmq), watcher: s.watcher,
 		prepare: h.configureRabbitMQ, ready: probe.RabbitMQ(h.amqpURL(), h.managementURL()),
@@ -151,7 +155,7 @@ func (s *Stack) AMQPURL() string { return s.home.amqpURL() }
 func (s *Stack) ManagementURL() string { return s.home.managementURL() }
 
 // DatabaseURL is the address of an empty database; its user may create others.
-func (s *Stack) DatabaseURL() string { return s.home.databaseURL(name) }
+func (s *Stack) DatabaseURL() string { return s.home.databaseURL(identity) }
 
 // RabbitMQ is the broker as a process.
 func (s *Stack) RabbitMQ() *Server { return s.rabbitmq }

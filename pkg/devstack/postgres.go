@@ -16,14 +16,14 @@ import (
 	"orderflow/pkg/devstack/internal/port"
 )
 
-// name is that of the user, the database and the vhost that the servers are created with.
-const name = "orderflow"
+// identity is that of the user, the database and the vhost that the servers are created with.
+const identity = "orderflow"
 
 func (h *home) clusterDir() string { return filepath.Join(h.data, "postgres", "cluster") }
 
 // databaseURL is the address of a database of the stack's Postgres.
 func (h *home) databaseURL(database string) string {
-	u := url.URL{Scheme: "postgres", User: url.UserPassword(name, h.Password), Host: port.Address(h.Ports.Postgres), Path: database}
+	u := url.URL{Scheme: "postgres", User: url.UserPassword(identity, h.Password), Host: port.Address(h.Ports.Postgres), Path: database}
 	u.RawQuery = "sslmode=disable"
 	return u.String()
 }
@@ -61,7 +61,7 @@ func (h *home) initCluster(ctx context.Context, w *watcher, bin string, scratch 
 		return err
 	}
 	defer os.Remove(password)
-	p := h.postgresProgram(filepath.Join(bin, "initdb"), "initdb.log", "-D", made, "--username="+name, "--pwfile="+password,
+	p := h.postgresProgram(filepath.Join(bin, "initdb"), "initdb.log", "-D", made, "--username="+identity, "--pwfile="+password,
 		"--auth=scram-sha-256", "--encoding=UTF8", "--no-locale")
 	if scratch {
 		p.args = append(p.args, "--no-sync")
@@ -115,16 +115,16 @@ func (h *home) forgetPostmaster() error {
 func (h *home) createDatabase(ctx context.Context) error {
 	conn, err := pgx.Connect(ctx, h.databaseURL("postgres"))
 	if err != nil {
-		return fmt.Errorf("create database %s: %w", name, err)
+		return fmt.Errorf("create database %s: %w", identity, err)
 	}
 	defer conn.Close(ctx)
 	var there bool
-	err = conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)`, name).Scan(&there)
+	err = conn.QueryRow(ctx, `SELECT EXISTS (SELECT FROM pg_database WHERE datname = $1)`, identity).Scan(&there)
 	if err == nil && !there {
-		_, err = conn.Exec(ctx, `CREATE DATABASE `+pgx.Identifier{name}.Sanitize())
+		_, err = conn.Exec(ctx, `CREATE DATABASE `+pgx.Identifier{identity}.Sanitize())
 	}
 	if err != nil {
-		return fmt.Errorf("create database %s: %w", name, err)
+		return fmt.Errorf("create database %s: %w", identity, err)
 	}
 	return nil
 }

@@ -76,7 +76,7 @@ func run(ctx context.Context, w *watcher, p program) error {
 		return errors.Join(context.Cause(ctx), proc.kill())
 	}
 	if proc.err != nil {
-		return logError(fmt.Sprintf("%s failed (%v)", p.path, proc.err), p.log)
+		return withLog(fmt.Errorf("%s failed: %w", p.path, proc.err), p.log)
 	}
 	return nil
 }

@@ -11,15 +11,15 @@ import (
 )
 
 // node is the Erlang name of the broker. No other node can know or meet it: there is no epmd, and the cookie is its own.
-const node = name + "@localhost"
+const node = identity + "@localhost"
 
 func (h *home) amqpURL() string {
-	u := url.URL{Scheme: "amqp", User: url.UserPassword(name, h.Password), Host: port.Address(h.Ports.AMQP), Path: name}
+	u := url.URL{Scheme: "amqp", User: url.UserPassword(identity, h.Password), Host: port.Address(h.Ports.AMQP), Path: identity}
 	return u.String()
 }
 
 func (h *home) managementURL() string {
-	u := url.URL{Scheme: "http", User: url.UserPassword(name, h.Password), Host: port.Address(h.Ports.Management)}
+	u := url.URL{Scheme: "http", User: url.UserPassword(identity, h.Password), Host: port.Address(h.Ports.Management)}
 	return u.String()
 }
 
@@ -48,7 +48,7 @@ func (h *home) configureRabbitMQ() error {
 		}
 	}
 	files := map[string]string{
-		"rabbitmq.conf":       fmt.Sprintf(rabbitmqConfig, h.Ports.AMQP, h.Ports.Management, name, h.Password, name),
+		"rabbitmq.conf":       fmt.Sprintf(rabbitmqConfig, h.Ports.AMQP, h.Ports.Management, identity, h.Password, identity),
 		"advanced.config":     "[].\n",
 		"env.conf":            "",
 		"enabled_plugins":     "[rabbitmq_management].\n",

@@ -73,7 +73,7 @@ func (s *Server) await(ctx context.Context) error {
 	if !s.proc.running() {
 		err = fmt.Errorf("it ended (%v)", s.proc.err)
 	}
-	return errors.Join(logError(fmt.Sprintf("%s did not start: %v", s.name, err), s.program.log), s.proc.kill())
+	return errors.Join(withLog(fmt.Errorf("%s did not start: %w", s.name, err), s.program.log), s.proc.kill())
 }
 
 // Kill ends the server and all its children by SIGKILL, as a crash would, and returns when they are gone. It does
@@ -97,9 +97,9 @@ func (s *Server) stop() error {
 	return s.proc.stop(s.stopSig, s.grace)
 }
 
-// logError is what happened, with the last lines of the log that tells why.
-func logError(what, log string) error {
-	return fmt.Errorf("%s; the end of its log %s:\n%s", what, log, lastLines(log, 25))
+// withLog adds to the error the last lines of the log that tells why.
+func withLog(err error, log string) error {
+	return fmt.Errorf("%w; the end of its log %s:\n%s", err, log, lastLines(log, 25))
 }
 
 // lastLines returns up to n of the last lines of a file, from its last 16 KiB.
