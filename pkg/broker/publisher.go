@@ -2,7 +2,9 @@ package broker
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -16,6 +18,8 @@ type Publisher struct {
 	broker  *Broker
 	current atomic.Pointer[pubSession]
 	blocked atomic.Bool
+	once    sync.Once
+	began   chan struct{} // closed by once, when there is a connection for the first time
 }
 
 // stream is some messages and the one who wants to know what became of each.
@@ -26,7 +30,7 @@ type stream struct {
 
 // NewPublisher starts a publisher; the Broker's Close ends it.
 func (b *Broker) NewPublisher() *Publisher {
-	p := &Publisher{broker: b}
+	p := &Publisher{broker: b, began: make(chan struct{})}
 	b.owned.Go(p.run)
 	return p
 }
@@ -34,9 +38,19 @@ func (b *Broker) NewPublisher() *Publisher {
 // Ready tells whether messages can be published now: there is a connection and the broker does not hold publishers back.
 func (p *Publisher) Ready() bool { return p.current.Load() != nil && !p.blocked.Load() }
 
+// Await waits until the publisher has connected for the first time. It is for tools that publish at once or not at all.
+func (p *Publisher) Await(ctx context.Context) error {
+	select {
+	case <-p.began:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("%w for publishing: %w", ErrNotConnected, ctx.Err())
+	}
+}
+
 // Publish hands messages over and returns when that is done, which waits while the broker is slow to confirm. done is called
 // once for each message, from another goroutine and not to block, with nil when the broker has confirmed it and not returned
-// it; otherwise with ErrUnroutable, ErrNacked or ErrNotConnected. If Publish itself fails, done is not called.
+// it; otherwise with ErrUnroutable, ErrNacked, or ErrNotConnected and why. If Publish itself fails, done is not called.
 func (p *Publisher) Publish(ctx context.Context, messages []Message, done func(i int, err error)) error {
 	for i := range messages {
 		if err := amqp.Table(messages[i].Headers).Validate(); err != nil {
@@ -92,7 +106,9 @@ func (p *Publisher) run() {
 		s, err := p.open(ctx)
 		if err == nil {
 			p.current.Store(s)
+			p.once.Do(func() { close(p.began) })
 			err = s.serve(ctx)
+			s.fail(err)
 			p.current.Store(nil)
 			p.blocked.Store(false)
 			s.conn.Close()
@@ -169,13 +185,12 @@ type flight struct {
 }
 
 func (s *pubSession) serve(ctx context.Context) error {
-	defer s.fail()
 	blocked := false
 	for {
 		var in chan stream
 		if !blocked {
 			if err := s.publish(); err != nil {
-				return err
+				return s.explain(ctx, err)
 			}
 			if s.next == len(s.current.messages) {
 				in = s.in
@@ -222,6 +237,21 @@ func (s *pubSession) publish() error {
 	return nil
 }
 
+// explain waits for the broker's word on why the channel is closed, where that is what err says.
+func (s *pubSession) explain(ctx context.Context, err error) error {
+	if !errors.Is(err, amqp.ErrClosed) {
+		return err
+	}
+	select {
+	case reason := <-s.closed:
+		if reason != nil {
+			return reason
+		}
+	case <-ctx.Done():
+	}
+	return err
+}
+
 // confirm settles the oldest message in flight: the library puts confirms into the order of publishing.
 func (s *pubSession) confirm(c amqp.Confirmation) {
 	s.confirmed = true
@@ -258,14 +288,18 @@ func (s *pubSession) collectReturns() {
 }
 
 // fail ends the session: whatever has no confirm yet may or may not have arrived.
-func (s *pubSession) fail() {
+func (s *pubSession) fail(cause error) {
+	err := ErrNotConnected
+	if cause != ErrNotConnected {
+		err = fmt.Errorf("%w: %w", ErrNotConnected, cause)
+	}
 	close(s.gone)
 	for s.inFlight.len() > 0 {
 		f := s.inFlight.pop()
-		f.done(f.i, ErrNotConnected)
+		f.done(f.i, err)
 	}
 	for ; s.next < len(s.current.messages); s.next++ {
-		s.current.done(s.next, ErrNotConnected)
+		s.current.done(s.next, err)
 	}
 }
 
