@@ -17,7 +17,11 @@ type Tx struct {
 	conn  *pgxpool.Conn
 	queue pgx.Batch
 	begun bool // BEGIN was sent
+	after []func()
 }
+
+// OnCommit has f called when the transaction is committed, and not if it fails.
+func (tx *Tx) OnCommit(f func()) { tx.after = append(tx.after, f) }
 
 // Transact runs f in a transaction and commits what it did; if f fails, nothing is done. The error of f is returned as it is.
 func Transact(ctx context.Context, pool *pgxpool.Pool, f func(*Tx) error) error {
@@ -32,10 +36,16 @@ func Transact(ctx context.Context, pool *pgxpool.Pool, f func(*Tx) error) error 
 	if err == nil {
 		err = tx.commit(ctx)
 	}
-	if err != nil && tx.begun {
-		tx.rollback(ctx)
+	if err != nil {
+		if tx.begun {
+			tx.rollback(ctx)
+		}
+		return err
 	}
-	return err
+	for _, f := range tx.after {
+		f()
+	}
+	return nil
 }
 
 // Queue adds a statement that returns nothing. Its errors come with whatever sends it: the next Query, or the end of the

@@ -1,0 +1,266 @@
+package order
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/labstack/echo/v4"
+
+	"orderflow/pkg/event"
+	"orderflow/pkg/flow"
+	"orderflow/pkg/httpapi"
+	"orderflow/pkg/postgres"
+)
+
+type api struct {
+	db      *pgxpool.Pool
+	runtime *flow.Service
+	metrics *Metrics
+}
+
+// placeRequest is what a customer says.
+type placeRequest struct {
+	CustomerID      string        `json:"customer_id"`
+	Currency        string        `json:"currency"`
+	Items           []event.Item  `json:"items"`
+	PaymentMethod   string        `json:"payment_method"`
+	ShippingAddress event.Address `json:"shipping_address"`
+}
+
+// view is an order as clients see it.
+type view struct {
+	OrderID         uuid.UUID          `json:"order_id"`
+	Status          Status             `json:"status"`
+	CancelReason    event.CancelReason `json:"cancel_reason,omitempty"`
+	CustomerID      string             `json:"customer_id"`
+	Currency        string             `json:"currency"`
+	TotalAmount     event.Amount       `json:"total_amount"`
+	Items           []event.Item       `json:"items"`
+	PaymentMethod   string             `json:"payment_method"`
+	ShippingAddress event.Address      `json:"shipping_address"`
+	PlacedAt        time.Time          `json:"placed_at"`
+	UpdatedAt       time.Time          `json:"updated_at"`
+	Version         int64              `json:"version"`
+}
+
+func viewOf(o Order) view {
+	return view{
+		OrderID: o.OrderID, Status: o.Status, CancelReason: o.CancelReason, CustomerID: o.CustomerID, Currency: o.Currency,
+		TotalAmount: o.TotalAmount, Items: o.Items, PaymentMethod: o.PaymentMethod, ShippingAddress: o.ShippingAddress,
+		PlacedAt: o.PlacedAt.UTC(), UpdatedAt: o.UpdatedAt.UTC(), Version: o.Version,
+	}
+}
+
+// place answers POST /v1/orders.
+func (a api) place(c echo.Context) error {
+	key := c.Request().Header.Get("Idempotency-Key")
+	if err := checkKey(key); err != nil {
+		return err
+	}
+	terms, request, err := readTerms(c)
+	if err != nil {
+		return err
+	}
+	// Microseconds are what the database keeps, so the first answer and every later one agree.
+	o, placed := Place(terms, time.Now().UTC().Truncate(time.Microsecond))
+	response, err := json.Marshal(viewOf(o))
+	if err != nil {
+		return err
+	}
+	answer := remembered{RequestHash: hashOf(request), OrderID: o.OrderID, Response: response}
+	first, err := a.commit(c, o, placed, key, answer)
+	if err != nil {
+		return err
+	}
+	if first != nil {
+		if !bytes.Equal(first.RequestHash, answer.RequestHash) {
+			return httpapi.NewProblem(http.StatusUnprocessableEntity, "this Idempotency-Key was used for another order before")
+		}
+		answer = *first
+		c.Response().Header().Set("Idempotency-Replayed", "true")
+	}
+	c.Response().Header().Set(echo.HeaderLocation, "/v1/orders/"+answer.OrderID.String())
+	return c.Blob(http.StatusCreated, echo.MIMEApplicationJSON, answer.Response)
+}
+
+// errAnswered ends a transaction that has found out that its request was answered before.
+var errAnswered = errors.New("answered before")
+
+// commit makes the order, its event and its answer true together. If the key was used before it does nothing, and returns the
+// answer that was given then.
+func (a api) commit(c echo.Context, o Order, placed event.Payload, key string, answer remembered) (first *remembered, err error) {
+	ctx := c.Request().Context()
+	err = a.runtime.Transact(ctx, func(tx *postgres.Tx) ([]*event.Event, error) {
+		if key != "" {
+			if first, err = remember(ctx, tx, key, answer); err != nil {
+				return nil, err
+			}
+			if first != nil {
+				return nil, errAnswered
+			}
+		}
+		if err := insert(tx, o); err != nil {
+			return nil, err
+		}
+		tx.OnCommit(a.metrics.placed)
+		events := []*event.Event{event.New(Name, o.PlacedAt, o.OrderID.String(), placed)}
+		return events, note(tx, events)
+	})
+	if errors.Is(err, errAnswered) {
+		err = nil
+	}
+	return first, err
+}
+
+// readTerms reads and checks a request to place an order. It also returns the request in a form that does not depend on how the
+// client wrote it.
+func readTerms(c echo.Context) (event.Order, []byte, error) {
+	body, err := httpapi.Body(c)
+	if err != nil {
+		return event.Order{}, nil, err
+	}
+	var r placeRequest
+	if err := httpapi.Decode(body, &r); err != nil {
+		return event.Order{}, nil, err
+	}
+	terms := event.Order{
+		OrderID: event.NewID(), CustomerID: r.CustomerID, Currency: r.Currency, Items: r.Items,
+		PaymentMethod: r.PaymentMethod, ShippingAddress: r.ShippingAddress,
+	}
+	if err := terms.ValidateTerms(); err != nil {
+		return terms, nil, err
+	}
+	if terms.TotalAmount, err = terms.Sum(); err != nil {
+		return terms, nil, err
+	}
+	canonical, err := json.Marshal(r)
+	return terms, canonical, err
+}
+
+// get answers GET /v1/orders/{id}.
+func (a api) get(c echo.Context) error {
+	id, err := httpapi.PathID(c, "order_id", "order")
+	if err != nil {
+		return err
+	}
+	o, err := byID(c.Request().Context(), a.db, id)
+	if err != nil {
+		return notFound(err, id)
+	}
+	tag := fmt.Sprintf("%q", fmt.Sprint(o.Version))
+	c.Response().Header().Set("ETag", tag)
+	if c.Request().Header.Get("If-None-Match") == tag {
+		return c.NoContent(http.StatusNotModified)
+	}
+	return httpapi.JSON(c, http.StatusOK, viewOf(o))
+}
+
+// list answers GET /v1/orders, newest first.
+func (a api) list(c echo.Context) error {
+	limit, err := httpapi.QueryLimit(c)
+	if err != nil {
+		return err
+	}
+	status, err := httpapi.QueryOneOf(c, "status", string(Placed), string(Paid), string(Reserved), string(Shipped), string(Cancelling), string(Cancelled))
+	if err != nil {
+		return err
+	}
+	f := filter{customerID: c.QueryParam("customer_id"), status: Status(status)}
+	if cursor := c.QueryParam("cursor"); cursor != "" {
+		raw, err := base64.RawURLEncoding.DecodeString(cursor)
+		if err == nil {
+			f.before, err = uuid.FromBytes(raw)
+		}
+		if err != nil {
+			return httpapi.InvalidCursor(cursor)
+		}
+	}
+	orders, err := page(c.Request().Context(), a.db, f, limit+1)
+	if err != nil {
+		return err
+	}
+	next := ""
+	if len(orders) > limit {
+		orders = orders[:limit]
+		last := orders[limit-1].OrderID
+		next = base64.RawURLEncoding.EncodeToString(last[:])
+	}
+	views := make([]view, len(orders))
+	for i, o := range orders {
+		views[i] = viewOf(o)
+	}
+	return httpapi.JSON(c, http.StatusOK, struct {
+		Orders     []view `json:"orders"`
+		NextCursor string `json:"next_cursor,omitempty"`
+	}{views, next})
+}
+
+// cancel answers POST /v1/orders/{id}/cancel. It passes the wish on; shipping decides.
+func (a api) cancel(c echo.Context) error {
+	id, err := httpapi.PathID(c, "order_id", "order")
+	if err != nil {
+		return err
+	}
+	ctx := c.Request().Context()
+	var o *Order
+	err = a.runtime.Transact(ctx, func(tx *postgres.Tx) ([]*event.Event, error) {
+		if o, err = lockByID(ctx, tx, id); err != nil {
+			return nil, err
+		}
+		if o == nil {
+			return nil, noOrder(id)
+		}
+		now := time.Now().UTC().Truncate(time.Microsecond)
+		next, wish, ok := o.Cancel(now)
+		if !ok {
+			return nil, httpapi.NewProblem(http.StatusConflict, "order %s has ended, it is %s", id, o.Status)
+		}
+		*o = next
+		if wish == nil {
+			return nil, nil
+		}
+		update(tx, map[uuid.UUID]*Order{id: o})
+		events := []*event.Event{event.New(Name, now, id.String(), wish)}
+		return events, note(tx, events)
+	})
+	if err != nil {
+		return err
+	}
+	return httpapi.JSON(c, http.StatusAccepted, viewOf(*o))
+}
+
+// events answers GET /v1/orders/{id}/events.
+func (a api) events(c echo.Context) error {
+	id, err := httpapi.PathID(c, "order_id", "order")
+	if err != nil {
+		return err
+	}
+	moments, err := timeline(c.Request().Context(), a.db, id)
+	if err != nil {
+		return err
+	}
+	if len(moments) == 0 { // every order has at least the event of its placing
+		return noOrder(id)
+	}
+	return httpapi.JSON(c, http.StatusOK, struct {
+		Events []moment `json:"events"`
+	}{moments})
+}
+
+func notFound(err error, id uuid.UUID) error {
+	if postgres.NoRows(err) {
+		return noOrder(id)
+	}
+	return err
+}
+
+func noOrder(id uuid.UUID) error {
+	return httpapi.NewProblem(http.StatusNotFound, "there is no order %s", id)
+}

@@ -1,0 +1,35 @@
+package order
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Metrics is what the service counts.
+type Metrics struct {
+	orders  *prometheus.CounterVec
+	seconds prometheus.Histogram
+}
+
+// NewMetrics makes the service's metrics and registers them.
+func NewMetrics(r prometheus.Registerer) *Metrics {
+	m := &Metrics{
+		orders: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "orderflow_orders_total", Help: "Orders that were placed, and that have ended, by status.",
+		}, []string{"status"}),
+		seconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "orderflow_order_seconds", Help: "Time from placing an order to its end.",
+			Buckets: prometheus.ExponentialBuckets(0.005, 2, 20),
+		}),
+	}
+	r.MustRegister(m.orders, m.seconds)
+	return m
+}
+
+func (m *Metrics) placed() { m.orders.WithLabelValues(string(Placed)).Inc() }
+
+func (m *Metrics) ended(status Status, took time.Duration) {
+	m.orders.WithLabelValues(string(status)).Inc()
+	m.seconds.Observe(took.Seconds())
+}

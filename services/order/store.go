@@ -1,0 +1,204 @@
+package order
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"orderflow/pkg/event"
+	"orderflow/pkg/postgres"
+)
+
+// insert adds an order that was placed.
+func insert(tx *postgres.Tx, o Order) error {
+	items, err := json.Marshal(o.Items)
+	if err != nil {
+		return fmt.Errorf("encode items: %w", err)
+	}
+	address, err := json.Marshal(o.ShippingAddress)
+	if err != nil {
+		return fmt.Errorf("encode address: %w", err)
+	}
+	tx.Queue(`
+		INSERT INTO orders (order_id, customer_id, currency, total_amount, items, payment_method, shipping_address,
+			facts, status, placed_at, updated_at, version)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11)`,
+		o.OrderID, o.CustomerID, o.Currency, o.TotalAmount.Minor, string(items), o.PaymentMethod, string(address),
+		o.Facts, o.Status, o.PlacedAt, o.Version)
+	return nil
+}
+
+// lock reads the state of the events' orders, without what the events carry themselves, and keeps it from being changed until
+// the transaction ends. Orders are locked in the order of their ids.
+func lock(ctx context.Context, tx *postgres.Tx, events []*event.Event) (map[uuid.UUID]*Order, error) {
+	rows, err := postgres.Query(ctx, tx, func(c pgx.CollectableRow) (o Order, err error) {
+		err = c.Scan(&o.OrderID, &o.Facts, &o.Status, &o.CancelReason, &o.PlacedAt, &o.UpdatedAt, &o.Version)
+		return o, err
+	}, `
+		SELECT order_id, facts, status, coalesce(cancel_reason, ''), placed_at, updated_at, version
+		FROM orders WHERE order_id = ANY($1::uuid[]) ORDER BY order_id FOR UPDATE`, event.OrderIDs(events))
+	if err != nil {
+		return nil, fmt.Errorf("read orders: %w", err)
+	}
+	orders := make(map[uuid.UUID]*Order, len(rows))
+	for i := range rows {
+		orders[rows[i].OrderID] = &rows[i]
+	}
+	return orders, nil
+}
+
+// update writes the state of orders back that were locked.
+func update(tx *postgres.Tx, orders map[uuid.UUID]*Order) {
+	n := len(orders)
+	ids, facts, statuses := make([]uuid.UUID, 0, n), make([]Facts, 0, n), make([]Status, 0, n)
+	reasons, updated, ended, versions := make([]*event.CancelReason, 0, n), make([]time.Time, 0, n), make([]bool, 0, n), make([]int64, 0, n)
+	for _, o := range orders {
+		ids, facts, statuses, reasons = append(ids, o.OrderID), append(facts, o.Facts), append(statuses, o.Status), append(reasons, postgres.OrNull(o.CancelReason))
+		updated, ended, versions = append(updated, o.UpdatedAt), append(ended, o.Status.Ended()), append(versions, o.Version)
+	}
+	tx.Queue(`
+		UPDATE orders o SET facts = v.facts, status = v.status, cancel_reason = v.reason, updated_at = v.updated,
+			ended_at = CASE WHEN v.ended THEN coalesce(o.ended_at, v.updated) END, version = v.version
+		FROM unnest($1::uuid[], $2::int[], $3::text[], $4::text[], $5::timestamptz[], $6::bool[], $7::bigint[])
+			AS v (order_id, facts, status, reason, updated, ended, version)
+		WHERE o.order_id = v.order_id AND o.version <> v.version`, ids, facts, statuses, reasons, updated, ended, versions)
+}
+
+// note adds events to the timelines of their orders.
+func note(tx *postgres.Tx, events []*event.Event) error {
+	n := len(events)
+	orders, ids, types, sources := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]string, n), make([]string, n)
+	times, details := make([]time.Time, n), make([]*string, n)
+	for i, e := range events {
+		orders[i], ids[i], types[i], sources[i], times[i] = e.Subject(), e.ID, string(e.Type()), e.Source, e.Time
+		detail, err := json.Marshal(detailOf(e.Data))
+		if err != nil {
+			return fmt.Errorf("encode detail of %s: %w", e.Type(), err)
+		}
+		if len(detail) > len("{}") {
+			details[i] = postgres.OrNull(string(detail))
+		}
+	}
+	tx.Queue(`
+		INSERT INTO timeline (order_id, event_id, type, source, time, detail)
+		SELECT o, e, t, s, at, d::jsonb FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::text[])
+			AS v (o, e, t, s, at, d)
+		ON CONFLICT DO NOTHING`, orders, ids, types, sources, times, details)
+	return nil
+}
+
+const selectOrders = `
+	SELECT order_id, customer_id, currency, total_amount, items, payment_method, shipping_address,
+		facts, status, coalesce(cancel_reason, ''), placed_at, updated_at, version
+	FROM orders`
+
+func scanOrder(c pgx.CollectableRow) (o Order, err error) {
+	var total int64
+	var items, address []byte
+	if err = c.Scan(&o.OrderID, &o.CustomerID, &o.Currency, &total, &items, &o.PaymentMethod, &address,
+		&o.Facts, &o.Status, &o.CancelReason, &o.PlacedAt, &o.UpdatedAt, &o.Version); err != nil {
+		return o, err
+	}
+	o.TotalAmount = event.MinorAmount(total, o.Currency)
+	if err = json.Unmarshal(items, &o.Items); err == nil {
+		err = json.Unmarshal(address, &o.ShippingAddress)
+	}
+	return o, err
+}
+
+// byID reads an order; the error is pgx.ErrNoRows where there is none.
+func byID(ctx context.Context, db *pgxpool.Pool, id uuid.UUID) (Order, error) {
+	rows, err := db.Query(ctx, selectOrders+" WHERE order_id = $1", id)
+	if err != nil {
+		return Order{}, err
+	}
+	return pgx.CollectExactlyOneRow(rows, scanOrder)
+}
+
+// lockByID is byID inside a transaction, and keeps the order from being changed until it ends; nil where there is none.
+func lockByID(ctx context.Context, tx *postgres.Tx, id uuid.UUID) (*Order, error) {
+	orders, err := postgres.Query(ctx, tx, scanOrder, selectOrders+" WHERE order_id = $1 FOR UPDATE", id)
+	if err != nil || len(orders) == 0 {
+		return nil, err
+	}
+	return &orders[0], nil
+}
+
+// filter says which orders are asked for; zero values do not restrict.
+type filter struct {
+	customerID string
+	status     Status
+	before     uuid.UUID // the last order of the page before
+}
+
+// page reads up to limit orders, newest first.
+func page(ctx context.Context, db *pgxpool.Pool, f filter, limit int) ([]Order, error) {
+	var where []string
+	var args []any
+	restrict := func(condition string, arg any) {
+		args = append(args, arg)
+		where = append(where, fmt.Sprintf(condition, len(args)))
+	}
+	if f.customerID != "" {
+		restrict("customer_id = $%d", f.customerID)
+	}
+	if f.status != "" {
+		restrict("status = $%d", f.status)
+		where = append(where, indexed(f.status)...)
+	}
+	if f.before != uuid.Nil {
+		restrict("order_id < $%d", f.before)
+	}
+	sql := selectOrders
+	if len(where) > 0 {
+		sql += " WHERE " + strings.Join(where, " AND ")
+	}
+	rows, err := db.Query(ctx, fmt.Sprintf("%s ORDER BY order_id DESC LIMIT %d", sql, limit), args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanOrder)
+}
+
+// indexed adds what follows from a status and lets a partial index be used.
+func indexed(s Status) []string {
+	switch s {
+	case Cancelled:
+		return []string{"cancel_reason IS NOT NULL"}
+	case Shipped:
+		return nil
+	}
+	return []string{"ended_at IS NULL"}
+}
+
+// moment is a line of a timeline.
+type moment struct {
+	ID     uuid.UUID      `json:"id"`
+	Type   string         `json:"type"`
+	Source string         `json:"source"`
+	Time   time.Time      `json:"time"`
+	SeenAt time.Time      `json:"seen_at"`
+	Data   jsontext.Value `json:"data,omitempty"`
+}
+
+// timeline reads the events of an order, in the order in which they happened.
+func timeline(ctx context.Context, db *pgxpool.Pool, id uuid.UUID) ([]moment, error) {
+	rows, err := db.Query(ctx, `
+		SELECT event_id, type, '/' || source, time, seen_at, detail FROM timeline WHERE order_id = $1 ORDER BY time, event_id`, id)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, func(c pgx.CollectableRow) (m moment, err error) {
+		var detail []byte
+		err = c.Scan(&m.ID, &m.Type, &m.Source, &m.Time, &m.SeenAt, &detail)
+		m.Time, m.SeenAt, m.Data = m.Time.UTC(), m.SeenAt.UTC(), detail
+		return m, err
+	})
+}
