@@ -50,7 +50,7 @@ func startContainers(ctx context.Context) (*servers, error) {
 		return nil, err
 	}
 	password := rand.Text()
-	s := &servers{}
+	s := &servers{source: "containers of " + rabbitmqImage + " and " + postgresImage}
 	var mq, pg *containerServer
 	var g errgroup.Group // not bound to one context: what one of them started must be known, to be removed
 	g.Go(func() (err error) { mq, err = e.startRabbitMQ(ctx, password, &s.env); return err })
@@ -84,7 +84,7 @@ func connectEngine(ctx context.Context) (*engine, error) {
 	if e.docker, err = testcontainers.NewDockerClientWithOpts(ctx); err != nil {
 		return nil, fmt.Errorf("Docker client: %w", err)
 	}
-	if e.reaper, err = startReaper(); err != nil {
+	if e.reaper, err = reaperIfNeeded(); err != nil {
 		return nil, errors.Join(err, e.docker.Close())
 	}
 	return e, nil

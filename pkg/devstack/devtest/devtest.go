@@ -99,13 +99,14 @@ func sharedServers(t testing.TB) *servers {
 	if shared.err != nil {
 		t.Fatalf("devtest: no servers for the tests: %v", shared.err)
 	}
+	t.Log("servers:", shared.servers.source)
 	return shared.servers
 }
 
 // startShared isn't bound to the context of the test that happens to be the first.
 func startShared() (*servers, error) {
 	if env, ok := givenByURL(); ok {
-		return &servers{env: env, stop: func() error { return nil }}, nil
+		return &servers{env: env, source: "given by URL", stop: func() error { return nil }}, nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
 	defer cancel()
@@ -137,6 +138,7 @@ func Own(t testing.TB) *OwnEnv {
 	if err != nil {
 		t.Fatalf("devtest: no servers of its own for the test: %v", err)
 	}
+	t.Log("servers of its own:", s.source)
 	t.Cleanup(func() {
 		if err := s.stop(); err != nil {
 			t.Errorf("devtest: stop the servers: %v", err)

@@ -26,14 +26,15 @@ type reaper struct {
 	pipe *os.File
 }
 
-// startReaper returns nil where none is needed or possible.
+// reaperIfNeeded returns nil where none is needed or possible.
+func reaperIfNeeded() (*reaper, error) {
+	if _, err := exec.LookPath("docker"); err != nil || !testcontainers.ReadConfig().Config.RyukDisabled {
+		return nil, nil
+	}
+	return startReaper()
+}
+
 func startReaper() (*reaper, error) {
-	if !testcontainers.ReadConfig().Config.RyukDisabled {
-		return nil, nil
-	}
-	if _, err := exec.LookPath("docker"); err != nil {
-		return nil, nil
-	}
 	r, pipe, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("reaper of containers: %w", err)

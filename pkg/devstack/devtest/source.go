@@ -12,6 +12,7 @@ import (
 // servers are a running RabbitMQ and Postgres.
 type servers struct {
 	env                Env
+	source             string // for the test's log: where they come from, and why
 	rabbitmq, postgres server // nil for servers given by URL
 	stop               func() error
 }
@@ -48,6 +49,7 @@ func startEither(ctx context.Context) (*servers, error) {
 	}
 	s, errProcesses := startProcesses(ctx)
 	if errProcesses == nil {
+		s.source += fmt.Sprintf(", because containers are not to be had: %v", errContainers)
 		return s, nil
 	}
 	return nil, errors.Join(fmt.Errorf("as containers: %w", errContainers), fmt.Errorf("as processes: %w", errProcesses))
@@ -60,6 +62,7 @@ func startProcesses(ctx context.Context) (*servers, error) {
 	}
 	return &servers{
 		env:      Env{stack.AMQPURL(), stack.ManagementURL(), stack.DatabaseURL()},
+		source:   "private processes",
 		rabbitmq: stack.RabbitMQ(),
 		postgres: stack.Postgres(),
 		stop:     stack.Stop,
