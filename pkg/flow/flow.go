@@ -60,13 +60,14 @@ type Service struct {
 	inbox         inbox
 	outbox        *outbox
 	subscriptions []*subscription
+	started       chan struct{}
 }
 
 // New makes a service. It does nothing until Run.
 func New(cfg Config) *Service {
 	cfg = cfg.withDefaults()
 	publisher := cfg.Broker.NewPublisher()
-	return &Service{cfg: cfg, publisher: publisher, outbox: newOutbox(cfg, publisher)}
+	return &Service{cfg: cfg, publisher: publisher, outbox: newOutbox(cfg, publisher), started: make(chan struct{})}
 }
 
 // Topology is what the service needs of the broker: its queues with what hangs on them, and the exchange.
@@ -111,8 +112,16 @@ func (s *Service) transact(ctx context.Context, f func(*postgres.Tx) ([]*event.E
 	return messages, err
 }
 
+// Started is closed when Run has begun to work.
+func (s *Service) Started() <-chan struct{} { return s.started }
+
 // Ready reports what keeps the service from working, or nil.
 func (s *Service) Ready(ctx context.Context) error {
+	select {
+	case <-s.started:
+	default:
+		return fmt.Errorf("service %s is starting", s.cfg.Service)
+	}
 	var errs []error
 	if !s.publisher.Ready() || !s.cfg.Broker.Connected() {
 		errs = append(errs, errors.New("RabbitMQ: not connected, or it holds publishers back"))
@@ -132,6 +141,10 @@ func (s *Service) Run(ctx context.Context) error {
 	if err := s.inbox.prepare(ctx, s.cfg); err != nil {
 		return err
 	}
+	if s.publisher.Await(ctx) != nil {
+		return nil // stopped before it began
+	}
+	close(s.started)
 	// hard outlives ctx by what draining may take.
 	hard, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()

@@ -1,0 +1,291 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/labstack/echo/v4"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"orderflow/migrations"
+	"orderflow/pkg/broker"
+	"orderflow/pkg/event"
+	"orderflow/pkg/flow"
+	"orderflow/pkg/httpapi"
+	"orderflow/pkg/postgres"
+	"orderflow/pkg/telemetry"
+	"orderflow/services/inventory"
+	"orderflow/services/order"
+	"orderflow/services/payment"
+	"orderflow/services/shipping"
+)
+
+// service is what the binary knows of one service.
+type service struct {
+	name          string
+	schema        string
+	subscriptions func() []flow.Subscription
+	wire          func(*process, *echo.Echo, *flow.Service, *pgxpool.Pool)
+}
+
+// services lists all services.
+var services = []service{
+	{order.Name, order.Schema, order.Subscriptions, wireOrder},
+	{payment.Name, payment.Schema, payment.Subscriptions, wirePayment},
+	{inventory.Name, inventory.Schema, inventory.Subscriptions, wireInventory},
+	{shipping.Name, shipping.Schema, shipping.Subscriptions, wireShipping},
+}
+
+func wireOrder(p *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Pool) {
+	metrics := order.NewMetrics(p.registry)
+	order.Subscribe(runtime, metrics)
+	order.Routes(e, db, runtime, metrics)
+}
+
+func wirePayment(p *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Pool) {
+	var gateway payment.Gateway = payment.NewSimulatedGateway()
+	if p.cfg.GatewayURL != "" {
+		gateway = payment.NewHTTPGateway(p.cfg.GatewayURL, http.DefaultClient)
+	}
+	payment.Subscribe(runtime, gateway, flow.NewGuard("gateway", p.cfg.GatewayTimeout, p.metrics, p.log))
+	payment.Routes(e, db)
+}
+
+func wireInventory(_ *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Pool) {
+	inventory.Subscribe(runtime)
+	inventory.Routes(e, db)
+}
+
+func wireShipping(p *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Pool) {
+	var carrier shipping.Carrier = shipping.SimulatedCarrier{}
+	if p.cfg.CarrierURL != "" {
+		carrier = shipping.NewHTTPCarrier(p.cfg.CarrierURL, http.DefaultClient)
+	}
+	shipping.Subscribe(runtime, carrier, flow.NewGuard("carrier", p.cfg.CarrierTimeout, p.metrics, p.log))
+	shipping.Routes(e, db)
+}
+
+// pick returns the services of those names; all of them where there are no names.
+func pick(names []string) ([]service, error) {
+	if len(names) == 0 {
+		return services, nil
+	}
+	var picked []service
+	for _, name := range names {
+		i := slices.IndexFunc(services, func(s service) bool { return s.name == name })
+		if i < 0 {
+			return nil, usagef("there is no service %q; the services are order, payment, inventory and shipping", name)
+		}
+		if !slices.ContainsFunc(picked, func(s service) bool { return s.name == name }) {
+			picked = append(picked, services[i])
+		}
+	}
+	return picked, nil
+}
+
+func newServe() *cobra.Command {
+	return &cobra.Command{
+		Use:   "serve [service…]",
+		Short: "Run services: order, payment, inventory, shipping; all of them if none is named",
+		Long: `Run services until SIGTERM or Ctrl-C, and then finish what is in hand. Each brings its database schema up to date
+and declares its queues first.
+
+Environment:
+  AMQP_URL                amqp://user:password@host:5672/vhost; the nodes of a cluster separated by commas
+  DATABASE_URL            postgres://user:password@host:5432/database
+  HTTP_ADDR               where to serve HTTP (127.0.0.1:8080)
+  RETRY_DELAYS            how long a message that failed waits before each further attempt (1s,10s,60s,300s)
+  GATEWAY_URL             payment gateway; empty: a simulator           GATEWAY_TIMEOUT  for one call (5s)
+  CARRIER_URL             parcel service; empty: a simulator            CARRIER_TIMEOUT  for one call (5s)
+  START_TIMEOUT           how long to wait for servers at the start (30s)
+  STOP_TIMEOUT            how long to finish what is in hand (20s)
+  DB_MAX_CONNS            database connections of each service (12)
+  LOG_LEVEL, LOG_FORMAT   debug, info, warn, error; text, json`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			picked, err := pick(args)
+			if err != nil {
+				return err
+			}
+			cfg, err := loadConfig()
+			if err != nil {
+				return err
+			}
+			return serve(cmd.Context(), cfg, picked, cmd.ErrOrStderr(), nil)
+		},
+	}
+}
+
+// process is what the services of one process share.
+type process struct {
+	cfg      config
+	log      *slog.Logger
+	registry *prometheus.Registry
+	metrics  *flow.Metrics
+}
+
+func newProcess(cfg config, log io.Writer) *process {
+	registry := telemetry.NewRegistry()
+	return &process{
+		cfg: cfg, log: telemetry.NewLogger(log, cfg.LogLevel, cfg.LogFormat), registry: registry, metrics: flow.NewMetrics(registry),
+	}
+}
+
+// serve runs services until ctx ends. started, if there is one, is called with the address of the HTTP server when everything runs.
+func serve(ctx context.Context, cfg config, picked []service, log io.Writer, started func(address string)) error {
+	p := newProcess(cfg, log)
+	names := make([]string, len(picked))
+	for i, s := range picked {
+		names[i] = s.name
+	}
+	p.log.Info("starting", "services", strings.Join(names, " "), "version", version, cfg.masked())
+	listener, err := listen(cfg.HTTPAddr)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+
+	parts, err := p.open(ctx, picked)
+	defer closeAll(parts)
+	if err != nil {
+		return err
+	}
+	e := httpapi.New(httpapi.Config{Log: p.log, Metrics: p.registry, Ready: func(ctx context.Context) error { return ready(ctx, parts) }})
+	for i, s := range picked {
+		s.wire(p, e, parts[i].runtime, parts[i].db)
+	}
+
+	// HTTP stops first, so that what it has taken is still published; the runtimes stop when it has.
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var group errgroup.Group
+	failed, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	for _, part := range parts {
+		group.Go(func() error {
+			err := part.runtime.Run(running)
+			if err != nil {
+				fail(err)
+			}
+			return err
+		})
+	}
+	group.Go(func() error {
+		defer stop()
+		return httpapi.Serve(failed, e, listener, cfg.StopTimeout)
+	})
+	if allStarted(failed, parts) {
+		p.log.Info("ready", "address", listener.Addr().String())
+		if started != nil {
+			started(listener.Addr().String())
+		}
+	}
+	err = group.Wait()
+	p.log.Info("stopped")
+	return err
+}
+
+// allStarted waits until every runtime works, and tells whether they do.
+func allStarted(ctx context.Context, parts []*part) bool {
+	for _, part := range parts {
+		select {
+		case <-part.runtime.Started():
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+func listen(address string) (net.Listener, error) {
+	listener, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("another program listens on %s; choose another address by HTTP_ADDR", address)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("HTTP_ADDR: %w", err)
+	}
+	return listener, nil
+}
+
+// part is one service's means: its database, its connections to the broker, its runtime.
+type part struct {
+	db      *pgxpool.Pool
+	broker  *broker.Broker
+	runtime *flow.Service
+}
+
+// open connects everything at once. What it returns has to be closed even if it fails.
+func (p *process) open(ctx context.Context, picked []service) ([]*part, error) {
+	parts := make([]*part, len(picked))
+	var group errgroup.Group
+	for i, s := range picked {
+		parts[i] = &part{}
+		group.Go(func() error {
+			if err := p.openDatabase(ctx, s, parts[i]); err != nil {
+				return fmt.Errorf("service %s: %w", s.name, err)
+			}
+			return nil
+		})
+		group.Go(func() (err error) {
+			parts[i].broker, err = broker.Open(ctx, broker.Config{
+				URLs: p.cfg.AMQPURLs, Name: "orderflow " + s.name, Log: p.log.With("service", s.name), Patience: p.cfg.StartTimeout,
+			})
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return parts, err
+	}
+	for i, s := range picked {
+		parts[i].runtime = flow.New(flow.Config{
+			Service: s.name, Catalog: event.Orders, DB: parts[i].db, Broker: parts[i].broker, Metrics: p.metrics, Log: p.log,
+			RetryDelays: p.cfg.RetryDelays, DrainTimeout: p.cfg.StopTimeout,
+		})
+	}
+	return parts, nil
+}
+
+func (p *process) openDatabase(ctx context.Context, s service, part *part) (err error) {
+	part.db, err = postgres.Open(ctx, postgres.Config{
+		URL: p.cfg.DatabaseURL, Schema: s.schema, Name: "orderflow " + s.name, MaxConns: p.cfg.DBMaxConns, Patience: p.cfg.StartTimeout,
+	})
+	if err != nil {
+		return err
+	}
+	applied, err := postgres.Migrate(ctx, p.cfg.DatabaseURL, s.schema, migrations.Files, migrations.Flow, s.schema)
+	if len(applied) > 0 {
+		p.log.Info("migrated", "applied", strings.Join(applied, ", "))
+	}
+	return err
+}
+
+func closeAll(parts []*part) {
+	for _, part := range parts {
+		if part.broker != nil {
+			part.broker.Close()
+		}
+		if part.db != nil {
+			part.db.Close()
+		}
+	}
+}
+
+// ready reports what keeps any of the services from working.
+func ready(ctx context.Context, parts []*part) error {
+	var errs []error
+	for _, part := range parts {
+		errs = append(errs, part.runtime.Ready(ctx))
+	}
+	return errors.Join(errs...)
+}
