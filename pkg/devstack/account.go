@@ -48,7 +48,11 @@ func ownerOf(path string) *account {
 	if !ok || st.Uid == 0 {
 		return nil
 	}
-	return &account{"#" + strconv.FormatUint(uint64(st.Uid), 10), st.Uid, st.Gid}
+	a := &account{strconv.FormatUint(uint64(st.Uid), 10), st.Uid, st.Gid}
+	if u, err := user.LookupId(a.name); err == nil {
+		a.name = u.Username
+	}
+	return a
 }
 
 func (a *account) credential() *syscall.Credential {
