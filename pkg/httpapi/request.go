@@ -51,7 +51,7 @@ func JSON(c echo.Context, status int, v any) error {
 	if err != nil {
 		return err
 	}
-	return c.Blob(status, echo.MIMEApplicationJSON, body)
+	return c.Blob(status, echo.MIMEApplicationJSON, append(body, '\n'))
 }
 
 // PathID reads an id from the path. What is no UUID cannot name anything, so it is not found.

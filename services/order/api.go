@@ -87,7 +87,7 @@ func (a api) place(c echo.Context) error {
 		c.Response().Header().Set("Idempotency-Replayed", "true")
 	}
 	c.Response().Header().Set(echo.HeaderLocation, "/v1/orders/"+answer.OrderID.String())
-	return c.Blob(http.StatusCreated, echo.MIMEApplicationJSON, answer.Response)
+	return c.Blob(http.StatusCreated, echo.MIMEApplicationJSON, append(answer.Response, '\n'))
 }
 
 // errAnswered ends a transaction that has found out that its request was answered before.

@@ -87,8 +87,8 @@ func note(tx *postgres.Tx, events []*event.Event) error {
 		}
 	}
 	tx.Queue(`
-		INSERT INTO timeline (order_id, event_id, type, source, time, detail)
-		SELECT o, e, t, s, at, d::jsonb FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::text[])
+		INSERT INTO timeline (order_id, event_id, type, source, time, seen_at, detail)
+		SELECT o, e, t, s, at, clock_timestamp(), d::jsonb FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[], $6::text[])
 			AS v (o, e, t, s, at, d)
 		ON CONFLICT DO NOTHING`, orders, ids, types, sources, times, details)
 	return nil
