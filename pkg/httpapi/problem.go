@@ -98,3 +98,12 @@ func handleError(log *slog.Logger) echo.HTTPErrorHandler {
 		}
 	}
 }
+
+// Unavailable answers, outside of echo's handlers, that something this answer needs is not there for the moment.
+func Unavailable(w http.ResponseWriter, detail string) {
+	body, _ := json.Marshal(NewProblem(http.StatusServiceUnavailable, "%s; the request may be repeated", detail))
+	w.Header().Set(echo.HeaderContentType, ProblemType)
+	w.Header().Set(echo.HeaderRetryAfter, "1")
+	w.WriteHeader(http.StatusServiceUnavailable)
+	w.Write(body)
+}

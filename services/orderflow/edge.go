@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+
+	"github.com/labstack/echo/v4"
+	"github.com/spf13/cobra"
+
+	"orderflow/pkg/httpapi"
+	"orderflow/pkg/telemetry"
+	"orderflow/services/inventory"
+	"orderflow/services/order"
+	"orderflow/services/payment"
+	"orderflow/services/shipping"
+)
+
+// routes tells which service answers below which path.
+var routes = map[string]string{
+	"/v1/orders": order.Name, "/v1/payments": payment.Name, "/v1/reservations": inventory.Name, "/v1/stock": inventory.Name,
+	"/v1/shipments": shipping.Name,
+}
+
+func newEdge() *cobra.Command {
+	addresses := map[string]*string{}
+	cmd := &cobra.Command{
+		Use:   "edge",
+		Short: "Serve the REST API of services that run by themselves under one address",
+		Long: `Pass each request on to the service whose route it is, so that services that run as processes of their own have one
+address, as "orderflow serve" has with all of them. It knows nothing else, and the services do not know it.
+It listens on HTTP_ADDR.`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			targets := map[string]*url.URL{}
+			for name, address := range addresses {
+				target, err := url.Parse(*address)
+				if err != nil || target.Host == "" {
+					return usagef("--%s: %q is not a URL such as http://%s:8080", name, *address, name)
+				}
+				targets[name] = target
+			}
+			return edge(cmd, targets)
+		},
+	}
+	for _, s := range services {
+		addresses[s.name] = cmd.Flags().String(s.name, "http://"+s.name+":8080", "where the service "+s.name+" is")
+	}
+	return cmd
+}
+
+func edge(cmd *cobra.Command, targets map[string]*url.URL) error {
+	cfg, err := loadConfig()
+	if err != nil {
+		return err
+	}
+	log := telemetry.NewLogger(cmd.ErrOrStderr(), cfg.LogLevel, cfg.LogFormat)
+	listener, err := listen(cfg.HTTPAddr)
+	if err != nil {
+		return err
+	}
+	e := httpapi.New(httpapi.Config{
+		Log: log, Metrics: telemetry.NewRegistry(), Ready: func(ctx context.Context) error { return allReady(ctx, targets) },
+	})
+	for path, name := range routes {
+		handler := echo.WrapHandler(passOn(name, targets[name]))
+		e.Any(path, handler)
+		e.Any(path+"/*", handler)
+	}
+	log.Info("ready", "address", listener.Addr().String())
+	return httpapi.Serve(cmd.Context(), e, listener, cfg.StopTimeout)
+}
+
+// passOn sends requests to a service. One that does not answer is a 503, and the request may be repeated.
+func passOn(name string, target *url.URL) http.Handler {
+	return &httputil.ReverseProxy{
+		Rewrite: func(r *httputil.ProxyRequest) {
+			r.SetURL(target)
+			r.SetXForwarded()
+		},
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			httpapi.Unavailable(w, fmt.Sprintf("service %s does not answer", name))
+		},
+	}
+}
+
+// allReady asks every service whether it is ready.
+func allReady(ctx context.Context, targets map[string]*url.URL) error {
+	var errs []error
+	for name, target := range targets {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, target.JoinPath("/readyz").String(), nil)
+		if err != nil {
+			return err
+		}
+		response, err := http.DefaultClient.Do(request)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("service %s: %w", name, err))
+			continue
+		}
+		response.Body.Close()
+		if response.StatusCode != http.StatusOK {
+			errs = append(errs, fmt.Errorf("service %s is not ready", name))
+		}
+	}
+	return errors.Join(errs...)
+}
