@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
@@ -32,15 +33,16 @@ func below(parent string, err error) error {
 	return err
 }
 
-// text checks a string that people or other systems made: not empty if required, not too long, and storable in Postgres.
+// text checks a string that people or other systems made: not empty if required, not too long, and without control characters.
+// Postgres cannot store U+0000, and JSON takes six bytes for each of the others, by which an event could outgrow MaxSize.
 func text(pointer, s string, required bool, maxRunes int) error {
 	switch {
 	case required && strings.TrimSpace(s) == "":
 		return fieldErrorf(pointer, "is missing or empty")
 	case utf8.RuneCountInString(s) > maxRunes:
 		return fieldErrorf(pointer, "is longer than %d characters", maxRunes)
-	case strings.ContainsRune(s, 0):
-		return fieldErrorf(pointer, "contains the character U+0000")
+	case strings.ContainsFunc(s, unicode.IsControl):
+		return fieldErrorf(pointer, "contains a control character")
 	}
 	return nil
 }
@@ -63,7 +65,7 @@ func misfit(e *json.SemanticError) string {
 	switch {
 	case errors.Is(e.Err, json.ErrUnknownName):
 		return "is not a field that is known here"
-	case e.Err != nil && e.JSONKind == '0':
+	case e.Err != nil && e.JSONKind == '0' && len(e.JSONValue) > 0:
 		return fmt.Sprintf("is %s: %v", e.JSONValue, e.Err)
 	case e.Err != nil:
 		return e.Err.Error()
