@@ -197,12 +197,12 @@ func (h *callOut[O]) record(w *worker, answered []*called[O]) (again []*job) {
 	}
 	w.isolate(jobs, func(part []*job) error {
 		var unfinished []*job
-		err := w.commit(part, func(tx *postgres.Tx, fresh []*job) ([]*event.Event, []*job, error) {
+		err := w.commit(part, func(ctx context.Context, tx *postgres.Tx, fresh []*job) ([]*event.Event, []*job, error) {
 			batch := make([]Answered[O], len(fresh))
 			for i, j := range fresh {
 				batch[i] = Answered[O]{Event: j.event, Called: outcomes[j].call != nil, Outcome: outcomes[j].outcome}
 			}
-			follow, more, err := h.Record(w.hard, tx, batch)
+			follow, more, err := h.Record(ctx, tx, batch)
 			unfinished = slices.DeleteFunc(slices.Clone(fresh), func(j *job) bool { return !slices.Contains(more, j.event) })
 			return follow, unfinished, err
 		})

@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
-
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"orderflow/pkg/broker"
 	"orderflow/pkg/event"
+	"orderflow/pkg/postgres"
 )
 
 // Class says whose fault a failure is, and so what is done about it.
@@ -52,7 +50,7 @@ func Classify(err error) Class {
 	switch {
 	case errors.Is(err, event.ErrInvalid), errors.Is(err, event.ErrUnsupportedVersion), errors.Is(err, errRejected):
 		return Permanent
-	case errors.Is(err, errUnavailable), worldly(err), databaseAway(err):
+	case errors.Is(err, errUnavailable), worldly(err), postgres.Away(err):
 		return World
 	}
 	return Message
@@ -70,36 +68,6 @@ func worldly(err error) bool {
 		}
 	}
 	return errors.As(err, &network)
-}
-
-// databaseAway tells whether err is Postgres's way to say: not now, not here, or not like this until somebody mends the
-// installation. The codes are those of the manual's appendix A.
-func databaseAway(err error) bool {
-	var connect *pgconn.ConnectError
-	if errors.As(err, &connect) || pgconn.SafeToRetry(err) {
-		return true
-	}
-	var pg *pgconn.PgError
-	if !errors.As(err, &pg) {
-		return strings.Contains(err.Error(), "conn closed") || strings.Contains(err.Error(), "closed pool")
-	}
-	for _, class := range []string{
-		"08",                         // connection exception
-		"25006",                      // read only: a standby, after a failover
-		"28",                         // authorization
-		"3D", "3F", "42501", "42P01", // no database, schema, permission, table: the installation
-		"40",    // serialization failure, deadlock
-		"53",    // out of disk, memory, connections
-		"55P03", // lock not available
-		"57",    // cancelled, shutting down, starting up
-		"58",    // I/O error
-		"XX",    // internal error
-	} {
-		if strings.HasPrefix(pg.Code, class) {
-			return true
-		}
-	}
-	return false
 }
 
 // reason names a failure for those who read dead letters.

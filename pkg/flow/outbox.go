@@ -2,7 +2,6 @@ package flow
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -155,8 +154,8 @@ func (o *outbox) publish(ctx context.Context) {
 func (o *outbox) done(m broker.Message, err error) {
 	if err == nil {
 		o.confirm(uuid.MustParse(m.ID))
-	} else if !errors.Is(err, broker.ErrNotConnected) {
-		o.log.Warn("event not published yet", "event_id", m.ID, "type", m.Type, "routing_key", m.RoutingKey, "error", err)
+	} else {
+		o.log.Debug("event not published yet", "event_id", m.ID, "type", m.Type, "error", err)
 	}
 	o.finished(1)
 }
@@ -263,8 +262,16 @@ func (o *outbox) sweepOnce(ctx context.Context) (int, error) {
 		messages = append(messages, o.message(row.ID, row.Type, row.CorrelationID, row.Body))
 	}
 	o.underway.Add(int64(len(messages)))
+	failed := 0
+	var last error
 	for i, err := range o.publisher.PublishAll(ctx, messages) {
 		o.done(messages[i], err)
+		if err != nil {
+			failed, last = failed+1, fmt.Errorf("%s %s: %w", messages[i].Type, messages[i].ID, err)
+		}
+	}
+	if failed > 0 {
+		o.log.Warn("events stay in the outbox and will be published later", "events", failed, "error", last)
 	}
 	return len(due), nil
 }

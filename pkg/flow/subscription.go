@@ -42,8 +42,8 @@ func React(f Reaction) Handler { return f }
 
 func (f Reaction) handle(w *worker, jobs []*job) {
 	w.isolate(jobs, func(part []*job) error {
-		return w.commit(part, func(tx *postgres.Tx, fresh []*job) ([]*event.Event, []*job, error) {
-			follow, err := f(w.hard, tx, eventsOf(fresh))
+		return w.commit(part, func(ctx context.Context, tx *postgres.Tx, fresh []*job) ([]*event.Event, []*job, error) {
+			follow, err := f(ctx, tx, eventsOf(fresh))
 			return follow, nil, err
 		})
 	})
@@ -189,7 +189,7 @@ func protect(f func() error) (err error) {
 
 // transaction is the part of a reaction that is special: what to do with the jobs that are new. It returns the events that
 // follow, and the jobs that are not finished by it: what it did for them is committed, but they will be handled again.
-type transaction func(tx *postgres.Tx, fresh []*job) (follow []*event.Event, again []*job, err error)
+type transaction func(ctx context.Context, tx *postgres.Tx, fresh []*job) (follow []*event.Event, again []*job, err error)
 
 // commit runs one transaction for jobs: inbox, reaction, outbox. The jobs that it finishes are done.
 func (w *worker) commit(jobs []*job, react transaction) error {
@@ -202,7 +202,7 @@ func (w *worker) commit(jobs []*job, react transaction) error {
 		if fresh, duplicates, err = w.fresh(ctx, tx, jobs); err != nil || len(fresh) == 0 {
 			return nil, err
 		}
-		follow, unfinished, err = react(tx, fresh)
+		follow, unfinished, err = react(ctx, tx, fresh)
 		if err == nil && len(unfinished) > 0 {
 			w.service.inbox.forget(tx, w.Queue, idsOf(unfinished))
 		}

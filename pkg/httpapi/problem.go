@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"orderflow/pkg/event"
+	"orderflow/pkg/postgres"
 )
 
 // ProblemType is the media type of problem details.
@@ -69,9 +70,9 @@ func problemOf(err error) *Problem {
 	case errors.As(err, &fromEcho):
 		return NewProblem(fromEcho.Code, "%v", fromEcho.Message)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		p := NewProblem(http.StatusServiceUnavailable, "the request could not be finished in time; it may be repeated")
-		p.RetryAfter = 1
-		return p
+		return unavailable("the request could not be finished in time")
+	case postgres.Away(err):
+		return unavailable("the database does not answer")
 	}
 	return NewProblem(http.StatusInternalServerError, "an error of the server; it has been logged")
 }
@@ -99,9 +100,16 @@ func handleError(log *slog.Logger) echo.HTTPErrorHandler {
 	}
 }
 
+// unavailable is the problem of something that will be there again.
+func unavailable(detail string) *Problem {
+	p := NewProblem(http.StatusServiceUnavailable, "%s; the request may be repeated", detail)
+	p.RetryAfter = 1
+	return p
+}
+
 // Unavailable answers, outside of echo's handlers, that something this answer needs is not there for the moment.
 func Unavailable(w http.ResponseWriter, detail string) {
-	body, _ := json.Marshal(NewProblem(http.StatusServiceUnavailable, "%s; the request may be repeated", detail))
+	body, _ := json.Marshal(unavailable(detail)) // strings and numbers can always be encoded
 	w.Header().Set(echo.HeaderContentType, ProblemType)
 	w.Header().Set(echo.HeaderRetryAfter, "1")
 	w.WriteHeader(http.StatusServiceUnavailable)

@@ -5,7 +5,10 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"regexp"
 	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
@@ -108,4 +111,24 @@ func QueryOneOf(c echo.Context, name string, values ...string) (string, error) {
 // InvalidCursor is the error of a cursor that this API did not give out.
 func InvalidCursor(given string) error {
 	return invalidParameter("cursor", "%q is not a next_cursor of an earlier answer", given)
+}
+
+// traceParent is a W3C trace context of version 00.
+var traceParent = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+
+// TraceParent returns the trace that the request belongs to, as W3C trace context, or "".
+func TraceParent(c echo.Context) string {
+	if given := c.Request().Header.Get("traceparent"); traceParent.MatchString(given) {
+		return given
+	}
+	return ""
+}
+
+// QueryText reads an optional text from the query.
+func QueryText(c echo.Context, name string) (string, error) {
+	given := c.QueryParam(name)
+	if !utf8.ValidString(given) || strings.ContainsRune(given, 0) {
+		return "", invalidParameter(name, "is not text")
+	}
+	return given, nil
 }

@@ -17,6 +17,7 @@ import (
 
 // The limits of a connection. A request that takes longer than requestTimeout is ended.
 const (
+	requestTimeout = 20 * time.Second
 	headerTimeout  = 10 * time.Second
 	readTimeout    = 30 * time.Second
 	idleTimeout    = 2 * time.Minute
@@ -42,6 +43,7 @@ func New(cfg Config) *echo.Echo {
 			return fmt.Errorf("panic: %w\n%s", err, stack)
 		},
 	}))
+	e.Use(middleware.ContextTimeout(requestTimeout))
 	e.GET("/healthz", func(c echo.Context) error { return JSON(c, http.StatusOK, health{Status: "ok"}) })
 	e.GET("/readyz", func(c echo.Context) error {
 		ctx, stop := context.WithTimeout(c.Request().Context(), readyTimeout)

@@ -110,13 +110,20 @@ func (a api) commit(c echo.Context, o Order, placed event.Payload, key string, a
 			return nil, err
 		}
 		tx.OnCommit(a.metrics.placed)
-		events := []*event.Event{event.New(Name, o.PlacedAt, o.OrderID.String(), placed)}
-		return events, note(tx, events)
+		return a.first(c, tx, o.PlacedAt, placed)
 	})
 	if errors.Is(err, errAnswered) {
 		err = nil
 	}
 	return first, err
+}
+
+// first makes the event that a request gives rise to, in the request's trace, and notes it in the timeline.
+func (a api) first(c echo.Context, tx *postgres.Tx, now time.Time, fact event.Payload) ([]*event.Event, error) {
+	e := event.New(Name, now, fact.Subject().String(), fact)
+	e.TraceParent = httpapi.TraceParent(c)
+	events := []*event.Event{e}
+	return events, note(tx, events)
 }
 
 // readTerms reads and checks a request to place an order. It also returns the request in a form that does not depend on how the
@@ -172,7 +179,11 @@ func (a api) list(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	f := filter{customerID: c.QueryParam("customer_id"), status: Status(status)}
+	customer, err := httpapi.QueryText(c, "customer_id")
+	if err != nil {
+		return err
+	}
+	f := filter{customerID: customer, status: Status(status)}
 	if cursor := c.QueryParam("cursor"); cursor != "" {
 		raw, err := base64.RawURLEncoding.DecodeString(cursor)
 		if err == nil {
@@ -227,8 +238,7 @@ func (a api) cancel(c echo.Context) error {
 			return nil, nil
 		}
 		update(tx, map[uuid.UUID]*Order{id: o})
-		events := []*event.Event{event.New(Name, now, id.String(), wish)}
-		return events, note(tx, events)
+		return a.first(c, tx, now, wish)
 	})
 	if err != nil {
 		return err

@@ -30,7 +30,6 @@ type config struct {
 	DBMaxConns   int32         `env:"DB_MAX_CONNS" envDefault:"12"`   // for each service
 	LogLevel     slog.Level    `env:"LOG_LEVEL" envDefault:"info"`
 	LogFormat    string        `env:"LOG_FORMAT" envDefault:"text"`
-	OTLPEndpoint string        `env:"OTEL_EXPORTER_OTLP_ENDPOINT"`
 }
 
 // loadConfig reads and checks the environment, before anything is dialled.

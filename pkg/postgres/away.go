@@ -1,0 +1,38 @@
+package postgres
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// Away tells whether err is Postgres's way to say: not now, not here, or not like this until somebody mends the
+// installation. The codes are those of the manual's appendix A.
+func Away(err error) bool {
+	var connect *pgconn.ConnectError
+	if errors.As(err, &connect) || pgconn.SafeToRetry(err) {
+		return true
+	}
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return strings.Contains(err.Error(), "conn closed") || strings.Contains(err.Error(), "closed pool")
+	}
+	for _, class := range []string{
+		"08",                         // connection exception
+		"25006",                      // read only: a standby, after a failover
+		"28",                         // authorization
+		"3D", "3F", "42501", "42P01", // no database, schema, permission, table: the installation
+		"40",    // serialization failure, deadlock
+		"53",    // out of disk, memory, connections
+		"55P03", // lock not available
+		"57",    // cancelled, shutting down, starting up
+		"58",    // I/O error
+		"XX",    // internal error
+	} {
+		if strings.HasPrefix(pg.Code, class) {
+			return true
+		}
+	}
+	return false
+}
