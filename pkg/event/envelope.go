@@ -96,8 +96,16 @@ type envelope struct {
 	Data            jsontext.Value `json:"data"`
 }
 
-// Encode returns e as JSON. It fails where e's type is not in the catalog or its payload cannot be encoded.
+// Encode returns e as JSON. It fails where e's type is not in the catalog, or where its payload is not valid: what consumers would
+// refuse is not sent.
 func (c *Catalog) Encode(e *Event) ([]byte, error) {
+	if err := e.Data.Validate(); err != nil {
+		return nil, fmt.Errorf("encode %s: %w", e.Type(), below("/data", err))
+	}
+	return c.encode(e)
+}
+
+func (c *Catalog) encode(e *Event) ([]byte, error) {
 	kind, ok := c.kinds[e.Type()]
 	if !ok {
 		return nil, fmt.Errorf("encode event: type %q is not in the catalog", e.Type())

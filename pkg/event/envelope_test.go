@@ -184,7 +184,10 @@ func TestEveryTypeChecksItsOwnFields(t *testing.T) {
 			spoilt := reflect.New(v.Type())
 			spoilt.Elem().Set(v)
 			spoilt.Elem().FieldByName(name).SetZero()
-			body, err := Orders.Encode(New(c.source, someAt, "", spoilt.Interface().(Payload)))
+			e := New(c.source, someAt, "", spoilt.Interface().(Payload))
+			_, err := Orders.Encode(e)
+			wantField(t, err, pointer)
+			body, err := Orders.encode(e)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -47,6 +47,17 @@ func text(pointer, s string, required bool, maxRunes int) error {
 	return nil
 }
 
+// Clip makes a text that another system sent fit into a field of an event.
+func Clip(s string) string {
+	runes := []rune(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(s, "�")))
+	return string(runes[:min(len(runes), maxText)])
+}
+
 // JSONError turns the decoder's error into a *FieldError: which field it is, below parent, and what is wrong with it.
 func JSONError(parent string, err error) error {
 	var meaning *json.SemanticError

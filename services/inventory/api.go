@@ -33,26 +33,11 @@ type view struct {
 	UpdatedAt     time.Time    `json:"updated_at"`
 }
 
-// reservations answers GET /v1/reservations?order_id=.
-func (a api) reservations(c echo.Context) error {
-	orderID, err := httpapi.QueryID(c, "order_id")
-	if err != nil {
-		return err
+func viewOf(r row) view {
+	return view{
+		ReservationID: r.ID, OrderID: r.OrderID, Status: r.Status, Items: r.Items,
+		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}
-	rows, err := ofOrder(c.Request().Context(), a.db, orderID)
-	if err != nil {
-		return err
-	}
-	reservations := make([]view, len(rows))
-	for i, r := range rows {
-		reservations[i] = view{
-			ReservationID: r.ID, OrderID: r.OrderID, Status: r.Status, Items: r.Items,
-			CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
-		}
-	}
-	return httpapi.JSON(c, http.StatusOK, struct {
-		Reservations []view `json:"reservations"`
-	}{reservations})
 }
 
 // listStock answers GET /v1/stock, in the order of the products' ids.

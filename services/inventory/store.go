@@ -141,13 +141,15 @@ func scanRow(c pgx.CollectableRow) (r row, err error) {
 	return r, err
 }
 
-// ofOrder reads the reservations of an order, without locking them.
-func ofOrder(ctx context.Context, db *pgxpool.Pool, orderID uuid.UUID) ([]row, error) {
-	rows, err := db.Query(ctx, selectReservations+" WHERE order_id = $1", orderID)
-	if err != nil {
-		return nil, err
+// ofOrder returns a function that reads the reservations of an order, without locking them.
+func ofOrder(db *pgxpool.Pool) func(context.Context, uuid.UUID) ([]row, error) {
+	return func(ctx context.Context, orderID uuid.UUID) ([]row, error) {
+		rows, err := db.Query(ctx, selectReservations+" WHERE order_id = $1", orderID)
+		if err != nil {
+			return nil, err
+		}
+		return pgx.CollectRows(rows, scanRow)
 	}
-	return pgx.CollectRows(rows, scanRow)
 }
 
 // Stock is what there is of a product.

@@ -61,7 +61,7 @@ func (p Payment) Settle(order *event.Order, v Verdict) (Payment, event.Payload) 
 	}
 	if v.Declined {
 		p.Status = Failed
-		return p, &event.PaymentFailed{Order: *order, PaymentID: p.ID, Reason: event.ReasonPaymentFailed, Detail: v.Detail}
+		return p, &event.PaymentFailed{Order: *order, PaymentID: p.ID, Reason: event.ReasonPaymentFailed, Detail: event.Clip(v.Detail)}
 	}
 	p.GatewayReference = v.Reference
 	if p.Undo != "" {

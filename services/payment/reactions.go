@@ -66,7 +66,8 @@ func (r reactions) intendCharge(ctx context.Context, tx *postgres.Tx, batch []*e
 	return calls, nil
 }
 
-// recordCharge notes what the gateway said. A charge that was marked to be undone meanwhile starts over, with its refund.
+// recordCharge notes what the gateway said. No event is finished while its payment is refunding, whoever began that: another
+// worker may hold the same event, and if this one noted it as handled, the inbox would drop the other's refund.
 func (r reactions) recordCharge(ctx context.Context, tx *postgres.Tx, batch []flow.Answered[answer]) (follow, again []*event.Event, err error) {
 	rows, err := lock(ctx, tx, flow.EventsOf(batch))
 	if err != nil {
@@ -79,7 +80,7 @@ func (r reactions) recordCharge(ctx context.Context, tx *postgres.Tx, batch []fl
 			continue
 		}
 		next, fact := a.Outcome.applyTo(*p, event.OrderOf(a.Event))
-		if p.Status == Charging && next.Status == Refunding {
+		if next.Status == Refunding {
 			again = append(again, a.Event)
 		}
 		follow = event.Respond(follow, a.Event, Name, now, fact)

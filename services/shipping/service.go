@@ -6,6 +6,7 @@ import (
 
 	"orderflow/pkg/event"
 	"orderflow/pkg/flow"
+	"orderflow/pkg/httpapi"
 )
 
 // Name is the service's name, Schema its schema in the database and its folder of migrations.
@@ -37,5 +38,5 @@ func subscriptions(r reactions) []flow.Subscription {
 
 // Routes adds the service's routes.
 func Routes(e *echo.Echo, db *pgxpool.Pool) {
-	e.GET("/v1/shipments", api{db}.list)
+	e.GET("/v1/shipments", httpapi.ByOrder("shipments", ofOrder(db), viewOf))
 }

@@ -57,7 +57,7 @@ func (s Shipment) Settle(order *event.Order, v Verdict) (Shipment, []event.Paylo
 	if v.Refused {
 		s.Status = Failed
 		return s, []event.Payload{
-			&event.ShipmentFailed{Order: *order, ShipmentID: s.ID, Reason: event.ReasonShipmentFailed, Detail: v.Detail},
+			&event.ShipmentFailed{Order: *order, ShipmentID: s.ID, Reason: event.ReasonShipmentFailed, Detail: event.Clip(v.Detail)},
 		}
 	}
 	s.Status, s.Carrier, s.TrackingNumber = Created, v.Carrier, v.TrackingNumber
