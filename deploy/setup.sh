@@ -2,8 +2,8 @@
 # Makes sure that this machine has what orderflow runs on, and is silent when it has.
 #
 #   deploy/setup.sh up      the programs of RabbitMQ and Postgres
-#   deploy/setup.sh test    those, or a Docker engine that has or gets their images; ORDERFLOW_TEST_SERVERS, with
-#                           which the tests are told what to use, counts here, too
+#   deploy/setup.sh test    the same, as pkg/devstack is tested with them, and their images where a Docker engine
+#                           answers; ORDERFLOW_TEST_SERVERS, which tells the tests what to use, counts here, too
 #
 # What is missing is installed with the system's package manager: packages only, as no service is left running
 # or enabled. orderflow starts private servers from them and stops them again.
@@ -47,14 +47,17 @@ may_be_root() { [ "$(id -u)" = 0 ] || { command -v sudo >/dev/null && sudo -v; }
 # quietly COMMAND...: shows what it said only if it fails.
 quietly() { "$@" >"$log" 2>&1 || { cat "$log" >&2 && return 1; }; }
 
+# give_up ADVICE: with containers, nearly all tests can be run all the same.
 give_up() {
-  say "cannot install $missing from here. Please type, as root: $*"
-  exit 1
+  say "cannot install $missing from here. $1"
+  [ -n "$containers" ] || exit 1
+  say "going on with containers; the tests of pkg/devstack will fail"
+  exit 0
 }
 
 # Debian and Ubuntu start a server when they install it, and again at every boot. Nobody asked for that here.
 apt_install() {
-  may_be_root || give_up "apt-get install $*"
+  may_be_root || give_up "Please type, as root: apt-get install $*"
   policy=/usr/sbin/policy-rc.d
   if [ ! -e $policy ]; then # an administrator's own policy stands
     trap 'as_root rm -f $policy; rm -f "$log"' EXIT
@@ -62,7 +65,7 @@ apt_install() {
     as_root chmod 755 $policy
   fi
   quietly as_root apt-get update || say "going on with the package lists that are here"
-  quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" || give_up "apt-get install $*"
+  quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" || give_up "Please type, as root: apt-get install $*"
   [ -d /run/systemd/system ] || return 0
   for unit in $units; do as_root systemctl disable --now --quiet "$unit" || say "could not disable $unit"; done
 }
@@ -76,12 +79,13 @@ test) ;;
   exit 2
   ;;
 esac
-if [ "$servers" = containers ]; then
-  has_docker || { say "no Docker engine answers, or it cannot get the images" && exit 1; }
-  exit 0
+containers=
+if [ "$servers" != processes ] && has_docker; then containers=yes; fi
+if [ "$servers" = containers ] && [ -z "$containers" ]; then
+  say "no Docker engine answers, or it cannot get the images"
+  exit 1
 fi
 if has_postgres && has_rabbitmq; then exit 0; fi
-if [ "$servers" != processes ] && has_docker; then exit 0; fi
 
 # missing: for people; units: what installing would set running; the rest: package names, by package manager.
 missing='' units='' apt='' dnf='' brew=''
@@ -102,13 +106,12 @@ say "installing $missing; orderflow runs private servers from them, no system se
 if command -v apt-get >/dev/null; then
   apt_install $apt
 elif command -v dnf >/dev/null; then # leaves services off by itself
-  may_be_root || give_up "dnf install $dnf"
-  quietly as_root dnf install -y $dnf || give_up "dnf install $dnf"
+  may_be_root || give_up "Please type, as root: dnf install $dnf"
+  quietly as_root dnf install -y $dnf || give_up "Please type, as root: dnf install $dnf"
 elif command -v brew >/dev/null; then # leaves services off by itself
-  quietly brew install $brew
+  quietly brew install $brew || give_up "Please type: brew install $brew"
 else
-  say "there is no apt-get, dnf or brew here. Please install $missing (RabbitMQ 3.10 to 4.x, PostgreSQL 15 or newer)"
-  exit 1
+  give_up "There is no apt-get, dnf or brew. Please install it (RabbitMQ 3.10 to 4.x, PostgreSQL 15 or newer)"
 fi
 
 if ! has_postgres || ! has_rabbitmq; then

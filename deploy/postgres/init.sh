@@ -16,7 +16,7 @@ CREATE ROLE inventory LOGIN PASSWORD :'inventory';
 CREATE ROLE shipping LOGIN PASSWORD :'shipping';
 CREATE ROLE operator LOGIN PASSWORD :'operator';
 
-REVOKE ALL ON DATABASE :"DBNAME" FROM PUBLIC;
+REVOKE ALL ON DATABASE :"DBNAME", postgres, template1 FROM PUBLIC;
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
 GRANT CONNECT ON DATABASE :"DBNAME" TO "order", payment, inventory, shipping, operator;
 
