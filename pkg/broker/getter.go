@@ -54,9 +54,10 @@ func (g *Getter) Next() (*Delivery, error) {
 	return newDelivery(&d, g.queue, g.session), nil
 }
 
-// Close gives back what was taken and not settled. In a quorum queue with a delivery limit it comes to the front again, in its
-// old order; without one, to the end. It is there again when Close returns: after a mere end of the channel the queue would
-// find out later, and RabbitMQ 4.3 would count that against the message.
+// Close gives back what was taken and not settled, in its old order. In a quorum queue with a delivery limit it comes before
+// what was never taken, but behind what was given back earlier; without a limit it comes to the end. Another getter finds it
+// there as soon as Close has returned, though the depth that RabbitMQ tells may lag behind; after a mere end of the channel the
+// queue would find out later, and RabbitMQ 4.3 would count that against the message.
 func (g *Getter) Close() error {
 	err := g.session.ch.Nack(0, true, true) // 0: all that is not settled
 	return cmp.Or(g.session.ch.Close(), err)

@@ -1,0 +1,308 @@
+package dlq
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"orderflow/pkg/broker"
+	"orderflow/pkg/flow"
+)
+
+func TestReplay(t *testing.T) {
+	b := newBench(t)
+	ids := b.die(300) // more than are in flight at a time
+	before := b.look(dead, 1)[0]
+	run := b.replay(Options{})
+	want := Run{run.ID, []Tally{{Queue: dead, Depth: 300, Counts: map[Outcome]int{{Replayed, work}: 300}}}}
+	if !reflect.DeepEqual(run, want) || run.ID == "" {
+		t.Errorf("got %+v\nwant %+v", run, want)
+	}
+	if left := b.ids(dead); len(left) > 0 {
+		t.Errorf("left %v", left)
+	}
+	if got := b.ids(work); !slices.Equal(got, ids) {
+		t.Errorf("%s has %v, want all in their order", work, got)
+	}
+	after := withoutCount(b.look(work, 1))[0].Message
+	wanted := before.Message
+	wanted.RoutingKey = work
+	wanted.Mandatory = false
+	wanted.Headers = map[string]any{"traceparent": "00-1-2-01", flow.HeaderReplays: int64(1), flow.HeaderReplayID: run.ID}
+	if !reflect.DeepEqual(after, wanted) {
+		t.Errorf("arrived as %+v\nwant %+v", after, wanted)
+	}
+}
+
+func TestReplaysAreCounted(t *testing.T) {
+	b := newBench(t)
+	m := deadLetter("1", work)
+	m.Headers[flow.HeaderReplays], m.Headers[flow.HeaderReplayID] = int64(7), "an earlier one"
+	b.publish(m)
+	run := b.replay(Options{})
+	if l := b.look(work, 0)[0]; l.Replays != 8 || l.ReplayID != run.ID {
+		t.Errorf("replay %d of run %q, want 8 of %q", l.Replays, l.ReplayID, run.ID)
+	}
+}
+
+// mix puts dead letters of all kinds into the queue: 3 for t.work, 2 for t.other, 2 for a queue that is gone, 1 that tells
+// nothing and 1 that claims to have died where it is.
+func (b *bench) mix() {
+	b.Helper()
+	mute := deadLetter("mute", "")
+	mute.Headers = nil
+	b.publish(deadLetter("w1", work), deadLetter("g1", "t.gone"), deadLetter("o1", "t.other"), mute, deadLetter("w2", work),
+		deadLetter("self", dead), deadLetter("o2", "t.other"), deadLetter("g2", "t.gone"), deadLetter("w3", work))
+}
+
+func TestEachGoesToItsOwnTargetOnly(t *testing.T) {
+	b := newBench(t)
+	b.mix()
+	run := b.replay(Options{})
+	want := map[Outcome]int{
+		{Replayed, work}: 3, {Replayed, "t.other"}: 2, {TargetGone, "t.gone"}: 2, {NoTarget, ""}: 1, {NoTarget, dead}: 1,
+	}
+	if got := run.Tallies[0].Counts; !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v\nwant %v", got, want)
+	}
+	for queue, want := range map[string][]string{
+		work: {"w1", "w2", "w3"}, "t.other": {"o1", "o2"}, dead: {"g1", "mute", "self", "g2"},
+	} {
+		if got := b.ids(queue); !slices.Equal(got, want) {
+			t.Errorf("%s has %v, want %v", queue, got, want)
+		}
+	}
+}
+
+func TestDryRunForetellsAndChangesNothing(t *testing.T) {
+	for _, max := range []int{0, 1, 4, 5} {
+		t.Run(fmt.Sprint(max), func(t *testing.T) {
+			b := newBench(t)
+			b.mix()
+			before := b.ids(dead)
+			dry := b.replay(Options{DryRun: true, Max: max})
+			if after := b.ids(dead); !slices.Equal(after, before) || len(b.ids(work)) > 0 {
+				t.Errorf("a dry run left %v of %v, and sent %v", after, before, b.ids(work))
+			}
+			real := b.replay(Options{Max: max})
+			if !reflect.DeepEqual(dry.Tallies, real.Tallies) || dry.ID != "" {
+				t.Errorf("dry  %+v\nreal %+v", dry, real)
+			}
+			if n := real.Count(Replayed); max > 0 && n != max || max == 0 && n != 5 {
+				t.Errorf("replayed %d, at most %d were wanted", n, max)
+			}
+		})
+	}
+}
+
+func TestLimits(t *testing.T) {
+	b := newBench(t)
+	b.die(10)
+	other := deadLetter("other", "t.other")
+	other.RoutingKey = "t.other.dlq"
+	b.publish(other)
+	run := b.replay(Options{From: []Source{{Queue: dead, Take: 4}, {Queue: "t.other.dlq"}}, Max: 5})
+	if got := run.Count(Replayed); got != 5 || run.Total() != 5 || len(run.Tallies) != 2 {
+		t.Errorf("replayed %d of %d: %+v", got, run.Total(), run)
+	}
+	if got, want := b.ids(dead), []string{"4", "5", "6", "7", "8", "9"}; !slices.Equal(got, want) {
+		t.Errorf("left %v, want %v", got, want)
+	}
+	if run := b.replay(Options{Max: 2, From: []Source{{Queue: dead}, {Queue: "t.other.dlq"}}}); len(run.Tallies) != 1 {
+		t.Errorf("after the limit was reached it went on: %+v", run)
+	}
+}
+
+// What a replay leaves keeps its order also where it was looked at before.
+func TestWhatIsLeftKeepsItsOrder(t *testing.T) {
+	b := newBench(t)
+	b.mix()
+	for max := range 9 {
+		b.look(dead, max)
+	}
+	b.replay(Options{Max: 2})
+	if got, want := b.ids(dead), []string{"g1", "mute", "w2", "self", "o2", "g2", "w3"}; !slices.Equal(got, want) {
+		t.Errorf("left %v, want %v", got, want)
+	}
+}
+
+func TestAbsentQueueIsNoError(t *testing.T) {
+	b := newBench(t)
+	b.die(1)
+	run := b.replay(Options{From: []Source{{Queue: "t.none.dlq"}, {Queue: dead}}})
+	if !run.Tallies[0].Absent || run.Tallies[1].Absent || run.Count(Replayed) != 1 {
+		t.Errorf("got %+v", run)
+	}
+}
+
+// underway is a replay of the dead letters of t.work, to be looked into.
+func (b *bench) underway() *replay {
+	return &replay{broker: b.broker, publisher: b.publisher, id: "this run", exists: map[string]bool{}}
+}
+
+func TestTargetThatVanishesMeanwhile(t *testing.T) {
+	b := newBench(t)
+	b.publish(deadLetter("w", work), deadLetter("g", "t.gone"))
+	r := b.underway()
+	r.exists["t.gone"] = true // as it was a moment ago
+	tally, err := r.queue(t.Context(), Source{Queue: dead})
+	want := map[Outcome]int{{Replayed, work}: 1, {TargetGone, "t.gone"}: 1}
+	if err != nil || !reflect.DeepEqual(tally.Counts, want) {
+		t.Errorf("got %v, %v; want %v", tally.Counts, err, want)
+	}
+	if got, want := b.ids(dead), []string{"g"}; !slices.Equal(got, want) {
+		t.Errorf("left %v, want %v", got, want)
+	}
+}
+
+func TestFullTargetRefuses(t *testing.T) {
+	b := newBench(t)
+	b.manage(http.MethodPut, "/api/queues/%s/t.full",
+		`{"durable":true,"arguments":{"x-queue-type":"quorum","x-max-length":5,"x-overflow":"reject-publish"}}`)
+	for i := range 100 {
+		b.publish(deadLetter(fmt.Sprint(i), "t.full"))
+	}
+	run := b.replay(Options{})
+	sent, refused := run.Count(Replayed), run.Count(Refused)
+	if sent == 0 || refused == 0 || sent+refused != 100 {
+		t.Errorf("%d sent, %d refused of 100", sent, refused)
+	}
+	if in, left := len(b.ids("t.full")), len(b.ids(dead)); in != sent || left != refused {
+		t.Errorf("%d in the target, %d left; want %d and %d", in, left, sent, refused)
+	}
+}
+
+func TestWhatDiesAgainIsNotTakenUpAgain(t *testing.T) {
+	b := newBench(t)
+	b.die(500)
+	again := b.broker.NewPublisher()
+	if err := again.Await(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var died atomic.Int64
+	all := make(chan struct{})
+	stop := b.consume(work, func(d *broker.Delivery) {
+		m := d.Copy()
+		m.Exchange, m.RoutingKey = "", dead
+		m.Headers[flow.HeaderQueue] = work
+		if err := again.PublishAll(t.Context(), []broker.Message{m})[0]; err != nil {
+			t.Error(err)
+		}
+		if died.Add(1) == 500 {
+			close(all)
+		}
+	})
+	defer stop()
+	run := b.replay(Options{})
+	if run.Count(Replayed) != 500 || run.Total() != 500 {
+		t.Errorf("replayed %d, looked at %d, want 500 once each", run.Count(Replayed), run.Total())
+	}
+	select {
+	case <-all:
+	case <-t.Context().Done():
+	}
+	for _, l := range b.look(dead, 0) {
+		if l.Replays != 1 {
+			t.Errorf("message %s was replayed %d times", l.ID, l.Replays)
+		}
+	}
+}
+
+func TestStopsAtItsOwnMark(t *testing.T) {
+	b := newBench(t)
+	marked := deadLetter("marked", work)
+	marked.Headers[flow.HeaderReplayID] = "this run"
+	b.publish(deadLetter("a", work), marked, deadLetter("b", work))
+	tally, err := b.underway().queue(t.Context(), Source{Queue: dead})
+	if err != nil || tally.Total() != 1 || tally.Depth != 3 {
+		t.Errorf("got %+v, %v", tally, err)
+	}
+	if got, want := b.ids(dead), []string{"marked", "b"}; !slices.Equal(got, want) {
+		t.Errorf("left %v, want %v", got, want)
+	}
+}
+
+func TestStoppedReplayFinishesWhatIsInFlight(t *testing.T) {
+	b := newBench(t)
+	ids := b.die(2000)
+	ctx, cancel := context.WithCancel(t.Context())
+	arrived := 0
+	hundredth := make(chan struct{})
+	stop := b.consume(work, func(*broker.Delivery) {
+		if arrived++; arrived == 100 {
+			cancel()
+			close(hundredth)
+		}
+	})
+	run, err := Replay(ctx, b.broker, Options{From: []Source{{Queue: dead}}})
+	<-hundredth
+	stop()
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want %v", err, context.Canceled)
+	}
+	replayed := run.Count(Replayed)
+	if replayed < 100 || replayed >= len(ids) || run.Count(Unknown) > 0 {
+		t.Errorf("%d replayed, %d unknown", replayed, run.Count(Unknown))
+	}
+	if waiting := len(b.ids(work)); arrived+waiting != replayed {
+		t.Errorf("%d arrived, %d are waiting, want %d", arrived, waiting, replayed)
+	}
+	if got := b.ids(dead); !slices.Equal(got, ids[replayed:]) {
+		t.Errorf("%d left, want the last %d in their order", len(got), len(ids)-replayed)
+	}
+}
+
+// The connection breaks again and again, and each time the replay is run again: nothing is lost, and what comes twice was in
+// flight when it broke.
+func TestBrokenConnectionLosesNothing(t *testing.T) {
+	b := newBench(t)
+	ids := b.die(3000)
+	wire, address := newWire(t, b.env.AMQPURL)
+	var next atomic.Int64
+	next.Store(int64(len(ids) / 6))
+	times, total := map[string]int{}, 0
+	stop := b.consume(work, func(d *broker.Delivery) {
+		times[d.ID]++
+		if total++; int64(total) == next.Load() {
+			wire.cut()
+		}
+	})
+	breaks, allowed := 0, 0
+	for {
+		through := open(t, address)
+		run, err := Replay(t.Context(), through, Options{From: []Source{{Queue: dead}}})
+		through.Close()
+		if err == nil {
+			break
+		}
+		breaks++
+		allowed += inFlight
+		t.Logf("run %d: %d replayed, %d unknown: %v", breaks, run.Count(Replayed), run.Count(Unknown), err)
+		next.Add(int64(len(ids) / 6))
+	}
+	eventually(t, "everything is consumed", func() bool {
+		depth, err := b.broker.Depth(t.Context(), work)
+		return err == nil && depth == 0
+	})
+	stop()
+	if breaks < 3 {
+		t.Errorf("the connection broke %d times only", breaks)
+	}
+	for _, id := range ids {
+		if times[id] == 0 {
+			t.Errorf("message %s is lost", id)
+		}
+	}
+	t.Logf("%d breaks, %d doubles", breaks, total-len(ids))
+	if doubles := total - len(ids); doubles > allowed {
+		t.Errorf("%d doubles, at most %d were in flight", doubles, allowed)
+	}
+	if left := b.ids(dead); len(left) > 0 {
+		t.Errorf("left %v", left)
+	}
+}
