@@ -61,7 +61,12 @@ func (b *Broker) Consume(ctx context.Context, cfg ConsumerConfig, handle func([]
 
 // session is the life of one channel that consumes.
 type session struct {
-	ch     *amqp.Channel
+	ch      *amqp.Channel
+	cfg     ConsumerConfig
+	name    string // of its consumers
+	waiting chan *Delivery
+	pumps   sync.WaitGroup
+
 	mu     sync.Mutex
 	ledger *ledger
 }
@@ -72,32 +77,26 @@ func (b *Broker) consumeOnce(ctx context.Context, cfg ConsumerConfig, handle fun
 		return err
 	}
 	defer ch.Close()
-	if err := ch.Qos(cfg.Prefetch, 0, false); err != nil {
-		return fmt.Errorf("set prefetch: %w", err)
-	}
 	closed := ch.NotifyClose(make(chan *amqp.Error, 1))
-	consumer := amqpTag(b.cfg.Name)
-	in, err := ch.Consume(cfg.Queue, consumer, false, false, false, false, nil)
-	if err != nil {
-		return fmt.Errorf("consume: %w", err)
+	s := &session{
+		ch: ch, cfg: cfg, name: fmt.Sprintf("%s-%d", b.cfg.Name, time.Now().UnixNano()), ledger: newLedger(),
+		waiting: make(chan *Delivery, cfg.Prefetch+1),
 	}
-	s := &session{ch: ch, ledger: newLedger()}
-	// The library hands deliveries over one at a time. They are pumped into a channel that holds all of them, so that a batch
-	// is there when the one before it is done. It cannot overflow: the broker sends no more than the prefetch unsettled.
-	waiting := make(chan *Delivery, cfg.Prefetch)
+	careful, err := s.subscribe(1)
+	if err != nil {
+		return err
+	}
 	go func() {
-		defer close(waiting)
-		for d := range in {
-			waiting <- newDelivery(&d, cfg.Queue, s)
-		}
+		s.pumps.Wait()
+		close(s.waiting)
 	}()
-	s.handOut(ctx, cfg, waiting, handle)
+	consumer, err := s.handOut(ctx, careful, handle)
 	if ctx.Err() != nil {
 		err = ch.Cancel(consumer, false)
 		cfg.Drain()
 	}
-	ch.Close()          // gives back what was not handed out or not settled
-	for range waiting { // until the pump has ended
+	ch.Close()            // gives back what was not handed out or not settled
+	for range s.waiting { // until the pumps have ended
 	}
 	select {
 	case reason := <-closed:
@@ -111,17 +110,62 @@ func (b *Broker) consumeOnce(ctx context.Context, cfg ConsumerConfig, handle fun
 
 var errCancelled = errors.New("the broker ended the subscription (was the queue deleted?)")
 
-// handOut calls handle until the session or ctx ends.
-func (s *session) handOut(ctx context.Context, cfg ConsumerConfig, waiting <-chan *Delivery, handle func([]*Delivery)) {
-	previous := 0
+// subscribe starts a consumer that holds up to prefetch messages, and returns its tag.
+func (s *session) subscribe(prefetch int) (consumer string, err error) {
+	if err := s.ch.Qos(prefetch, 0, false); err != nil {
+		return "", fmt.Errorf("set prefetch: %w", err)
+	}
+	consumer = fmt.Sprintf("%s-%d", s.name, prefetch)
+	in, err := s.ch.Consume(s.cfg.Queue, consumer, false, false, false, false, nil)
+	if err != nil {
+		return "", fmt.Errorf("consume: %w", err)
+	}
+	// The library hands deliveries over one at a time. They are pumped into a channel that holds all of them, so that a batch
+	// is there when the one before it is done. It cannot overflow: the broker sends no more than the prefetch unsettled.
+	s.pumps.Go(func() {
+		for d := range in {
+			s.waiting <- newDelivery(&d, s.cfg.Queue, s)
+		}
+	})
+	return consumer, nil
+}
+
+// suspicious is how often a message was delivered in vain before it counts as one that may kill its consumer.
+const suspicious = 3
+
+// handOut calls handle until the session or ctx ends, and returns the consumer that is active then.
+//
+// A consumer that dies is charged for everything it holds: with a large prefetch, a message that kills its consumer would take
+// its neighbours with it to the delivery limit. So a session begins carefully, with one message at a time, and goes on so as long
+// as the messages were delivered in vain before; the broker delivers those first.
+func (s *session) handOut(ctx context.Context, consumer string, handle func([]*Delivery)) (string, error) {
+	careful, previous, limits := true, 0, s.cfg
+	limits.Batch = 1
 	for {
-		batch := collect(ctx, cfg, waiting, previous >= busy)
+		batch := collect(ctx, limits, s.waiting, previous >= busy)
 		if batch == nil {
-			return
+			return consumer, nil
 		}
 		previous = len(batch)
 		handle(batch)
+		if !careful || batch[0].deliveredBefore() >= suspicious {
+			continue
+		}
+		all, err := s.subscribe(s.cfg.Prefetch)
+		if err == nil {
+			err = s.ch.Cancel(consumer, false)
+		}
+		if err != nil {
+			return consumer, err
+		}
+		careful, consumer, limits = false, all, s.cfg
 	}
+}
+
+// deliveredBefore tells how often the message was delivered and not settled.
+func (d *Delivery) deliveredBefore() int64 {
+	n, _ := d.Headers["x-delivery-count"].(int64)
+	return n
 }
 
 // collect waits for a message and takes what else is there, up to a batch. It returns nil when there will be no more.
@@ -209,6 +253,3 @@ func (s *session) ack(tags []uint64) error {
 	}
 	return nil
 }
-
-// amqpTag makes a consumer tag that tells people in the management UI who is consuming.
-func amqpTag(name string) string { return fmt.Sprintf("%s-%d", name, time.Now().UnixNano()) }
