@@ -22,8 +22,8 @@ type Topology struct {
 
 // Queue is a work queue and what is routed to it.
 type Queue struct {
-	Name        string
-	RoutingKeys []string
+	Name        string   `json:"queue"`
+	RoutingKeys []string `json:"routing_keys"`
 }
 
 // DeadLetterExchange is the name of the exchange that a work queue's dead letters go to.
@@ -59,23 +59,28 @@ func (b *Broker) Declare(ctx context.Context, t Topology) error {
 	b.mu.Lock()
 	b.declared = append(b.declared, t)
 	b.mu.Unlock()
-	return b.assert(ctx, t.declarations())
+	return assert(t.declarations(), func() (*amqp.Channel, error) { return b.shared.channel(ctx) })
 }
 
 // Redeclare asserts everything again, after a queue or an exchange has vanished.
 func (b *Broker) Redeclare(ctx context.Context) error {
+	return b.redeclare(func() (*amqp.Channel, error) { return b.shared.channel(ctx) })
+}
+
+// redeclare also is what is done first on each new connection: a broker that crashes may forget what it was told last.
+func (b *Broker) redeclare(channel func() (*amqp.Channel, error)) error {
 	b.mu.Lock()
 	all := slices.Clone(b.declared)
 	b.mu.Unlock()
 	for _, t := range all {
-		if err := b.assert(ctx, t.declarations()); err != nil {
+		if err := assert(t.declarations(), channel); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *Broker) assert(ctx context.Context, steps []declaration) error {
+func assert(steps []declaration, channel func() (*amqp.Channel, error)) error {
 	var ch *amqp.Channel
 	defer func() {
 		if ch != nil {
@@ -85,7 +90,7 @@ func (b *Broker) assert(ctx context.Context, steps []declaration) error {
 	// A refusal closes the channel, so each step finds out whether it needs a new one.
 	open := func() (err error) {
 		if ch == nil || ch.IsClosed() {
-			ch, err = b.shared.channel(ctx)
+			ch, err = channel()
 		}
 		return err
 	}

@@ -10,7 +10,8 @@ import (
 )
 
 func newMigrate() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "migrate [service…]",
 		Short: "Bring the database schemas of services up to date; of all services if none is named",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -27,19 +28,24 @@ func newMigrate() *cobra.Command {
 				return err
 			}
 			db.Close()
+			all := []string{}
 			for _, s := range picked {
 				applied, err := postgres.Migrate(cmd.Context(), cfg.DatabaseURL, s.schema, migrations.Files, migrations.Flow, s.schema)
-				for _, name := range applied {
-					fmt.Fprintln(cmd.OutOrStdout(), "applied", name)
-				}
 				if err != nil {
 					return err
 				}
-				if len(applied) == 0 {
-					fmt.Fprintf(cmd.OutOrStdout(), "%s: up to date\n", s.schema)
-				}
+				all = append(all, applied...)
 			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), map[string]any{"applied": all})
+			}
+			for _, name := range all {
+				fmt.Fprintln(cmd.OutOrStdout(), "applied", name)
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "up to date")
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
 }

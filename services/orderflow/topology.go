@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -11,7 +12,8 @@ import (
 )
 
 func newTopology() *cobra.Command {
-	return &cobra.Command{
+	var asJSON bool
+	cmd := &cobra.Command{
 		Use:   "topology [service…]",
 		Short: "Declare the exchanges and queues of services; of all services if none is named",
 		Long: `Declare exchanges and queues, as "serve" does for its own. It is for brokers on which the services' users may not
@@ -30,16 +32,23 @@ configure anything: run it once with a user who may.`,
 				return err
 			}
 			defer b.Close()
+			var queues []broker.Queue
 			for _, s := range picked {
 				topology := flow.Topology(event.Orders, cfg.RetryDelays, s.subscriptions())
 				if err := b.Declare(cmd.Context(), topology); err != nil {
 					return err
 				}
-				for _, q := range topology.Queues {
-					fmt.Fprintf(cmd.OutOrStdout(), "%-34s %v\n", q.Name, q.RoutingKeys)
-				}
+				queues = append(queues, topology.Queues...)
+			}
+			if asJSON {
+				return printJSON(cmd.OutOrStdout(), map[string]any{"exchange": event.Orders.Exchange, "queues": queues})
+			}
+			for _, q := range queues {
+				fmt.Fprintf(cmd.OutOrStdout(), "%-32s %s\n", q.Name, strings.Join(q.RoutingKeys, " "))
 			}
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
 }
