@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"sync"
 	"time"
 
@@ -51,10 +50,11 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 	if len(cfg.URLs) == 0 {
 		return nil, &setupError{errors.New("no address of RabbitMQ"), "set AMQP_URL"}
 	}
-	for _, u := range cfg.URLs {
+	for i, u := range cfg.URLs {
 		uri, err := amqp.ParseURI(u)
 		if err != nil {
-			return nil, &setupError{errors.New(mask(cfg.URLs, "AMQP_URL: "+err.Error())),
+			// The parser's error quotes the password.
+			return nil, &setupError{fmt.Errorf("AMQP_URL: address %d of %d cannot be parsed", i+1, len(cfg.URLs)),
 				"it looks like amqp://user:password@host:5672/vhost, with special characters percent-encoded"}
 		}
 		b.uris = append(b.uris, uri)
@@ -84,7 +84,7 @@ func (b *Broker) Close() error {
 func (b *Broker) Connected() bool { return b.shared.alive() }
 
 // dial connects to any of the addresses. With patience it tries until ctx ends, except where the setup is at fault.
-func (b *Broker) dial(ctx context.Context, purpose string, patience bool) (*amqp.Connection, error) {
+func (b *Broker) dial(ctx context.Context, purpose string, patience bool) (*connection, error) {
 	pause := firstPause
 	for {
 		conn, err := b.dialAny(ctx, purpose)
@@ -99,7 +99,7 @@ func (b *Broker) dial(ctx context.Context, purpose string, patience bool) (*amqp
 	}
 }
 
-func (b *Broker) dialAny(ctx context.Context, purpose string) (*amqp.Connection, error) {
+func (b *Broker) dialAny(ctx context.Context, purpose string) (*connection, error) {
 	var errs []error
 	for _, i := range rand.Perm(len(b.uris)) {
 		conn, err := b.dialOne(ctx, i, purpose)
@@ -111,22 +111,19 @@ func (b *Broker) dialAny(ctx context.Context, purpose string) (*amqp.Connection,
 	return nil, errors.Join(errs...)
 }
 
-func (b *Broker) dialOne(ctx context.Context, i int, purpose string) (*amqp.Connection, error) {
+func (b *Broker) dialOne(ctx context.Context, i int, purpose string) (*connection, error) {
 	properties := amqp.NewConnectionProperties()
 	properties.SetClientConnectionName(fmt.Sprintf("%s (%s)", b.cfg.Name, purpose))
-	return amqp.DialConfig(b.cfg.URLs[i], amqp.Config{
-		Heartbeat:  heartbeat,
-		Properties: properties,
-		Dial: func(network, address string) (net.Conn, error) {
-			dialer := net.Dialer{Timeout: dialTimeout}
-			conn, err := dialer.DialContext(ctx, network, address)
-			if err != nil {
-				return nil, err
-			}
-			// The library lifts the deadline when the handshake is over.
-			return conn, conn.SetDeadline(time.Now().Add(dialTimeout))
-		},
-	})
+	conn, err := dial(ctx, b.cfg.URLs[i], properties)
+	if !errors.Is(err, amqp.ErrCredentials) {
+		return conn, err
+	}
+	// That is the library's guess where the connection ends after the password. A broker that is going down ends it there too,
+	// but not twice.
+	if conn, err = dial(ctx, b.cfg.URLs[i], properties); errors.Is(err, amqp.ErrCredentials) {
+		err = errHungUp
+	}
+	return conn, err
 }
 
 // wait sleeps for d and returns true, or false at once when ctx ends.

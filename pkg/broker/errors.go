@@ -18,9 +18,15 @@ var (
 	ErrUnroutable = errors.New("no queue takes the message")
 	// ErrClosed says that the Broker was closed.
 	ErrClosed = errors.New("broker is closed")
+	// ErrTooLarge says that a message does not fit into AMQP's frames: its properties, its headers, or its address.
+	ErrTooLarge = errors.New("message cannot be encoded")
 	// ErrNoQueue says that there is no queue of that name.
 	ErrNoQueue = errors.New("no such queue")
 )
+
+// errHungUp says that the broker read a user and a password and hung up, twice. It does so without a word, because the library
+// does not tell it that it would listen.
+var errHungUp = errors.New("the user or the password is not accepted")
 
 // setupError is what the one who runs the program has to mend; trying again does not help.
 type setupError struct {
@@ -46,14 +52,18 @@ func explainDial(uri amqp.URI, err error) error {
 		badCert   x509.CertificateInvalidError
 		said      *amqp.Error
 	)
+	refused := errors.As(err, &said) && said.Server
 	switch {
-	case errors.Is(err, amqp.ErrCredentials), errors.Is(err, amqp.ErrSASL):
+	case refused && said.Code == amqp.AccessRefused, errors.Is(err, errHungUp), errors.Is(err, amqp.ErrSASL):
 		return &setupError{fmt.Errorf("%s: %w", where, err),
 			fmt.Sprintf("check the user %q and its password in AMQP_URL (the user guest may log in from the broker's own machine only)", uri.Username)}
-	case errors.Is(err, amqp.ErrVhost), errors.As(err, &said) && said.Code == amqp.NotAllowed:
+	case refused && said.Code == amqp.NotAllowed && !strings.Contains(said.Reason, "limit"):
 		return &setupError{fmt.Errorf("%s: %w", where, err),
 			fmt.Sprintf("check that the virtual host %q exists and that user %q has permissions in it (rabbitmqctl list_permissions -p %s)",
 				uri.Vhost, uri.Username, uri.Vhost)}
+	case errors.Is(err, amqp.ErrCredentials), errors.Is(err, amqp.ErrVhost):
+		// The library's guess where the broker said nothing.
+		return fmt.Errorf("%s: the connection was lost during the handshake", where)
 	case errors.As(err, &unknownCA), errors.As(err, &wrongHost), errors.As(err, &badCert):
 		return &setupError{fmt.Errorf("%s: %w", where, err),
 			"the broker's certificate is not trusted: name its CA by the cacertfile parameter of AMQP_URL, and the host as the certificate does"}
@@ -85,14 +95,4 @@ func explainDeclare(what, name string, err error) error {
 func isCode(err error, code int) bool {
 	var said *amqp.Error
 	return errors.As(err, &said) && said.Code == code
-}
-
-// mask removes the passwords from an error's text that quotes a URL.
-func mask(urls []string, text string) string {
-	for _, u := range urls {
-		if uri, err := amqp.ParseURI(u); err == nil && uri.Password != "" {
-			text = strings.ReplaceAll(text, uri.Password, "***")
-		}
-	}
-	return text
 }

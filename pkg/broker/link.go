@@ -11,11 +11,11 @@ type link struct {
 	broker  *Broker
 	purpose string
 	turn    chan struct{} // holds one token while somebody looks at conn: a mutex whose Lock heeds a context
-	conn    *amqp.Connection
+	conn    *connection
 }
 
 // get returns a living connection, dialling until ctx ends if need be.
-func (l *link) get(ctx context.Context) (*amqp.Connection, error) {
+func (l *link) get(ctx context.Context) (*connection, error) {
 	select {
 	case l.turn <- struct{}{}:
 	case <-ctx.Done():
@@ -26,10 +26,14 @@ func (l *link) get(ctx context.Context) (*amqp.Connection, error) {
 		return l.conn, nil
 	}
 	conn, err := l.broker.dial(ctx, l.purpose, true)
-	if err == nil {
-		l.conn = conn
+	if err != nil {
+		return nil, err
 	}
-	return conn, err
+	if err := l.broker.redeclare(conn.Channel); err != nil {
+		l.broker.cfg.Log.Error("cannot declare everything again", "error", err)
+	}
+	l.conn = conn
+	return conn, nil
 }
 
 // channel opens a channel on a living connection.
@@ -57,5 +61,5 @@ func (l *link) close() error {
 	if l.conn == nil || l.conn.IsClosed() {
 		return nil
 	}
-	return l.conn.Close()
+	return l.conn.close()
 }

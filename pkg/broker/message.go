@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
@@ -65,6 +66,58 @@ func (m *Message) publishing() amqp.Publishing {
 		ContentType: m.ContentType, ContentEncoding: m.ContentEncoding, ReplyTo: m.ReplyTo, Priority: m.Priority,
 		Timestamp: m.Timestamp, Headers: amqp.Table(m.Headers), Body: m.Body,
 	}
+}
+
+const (
+	maxShort   = 255       // bytes of a property, of an address and of a header's name
+	maxHeaders = 100 << 10 // bytes of all headers; the frame that they are in may have 128 KiB
+)
+
+// check reports, as ErrTooLarge, what the library would not be able to send: it would end the connection over it, and with it
+// everything that is in flight.
+func (m *Message) check() error {
+	for _, p := range [...]struct{ what, value string }{
+		{"exchange", m.Exchange}, {"routing key", m.RoutingKey}, {"id", m.ID}, {"type", m.Type},
+		{"correlation id", m.CorrelationID}, {"app id", m.AppID}, {"content type", m.ContentType},
+		{"content encoding", m.ContentEncoding}, {"reply-to", m.ReplyTo},
+	} {
+		if len(p.value) > maxShort {
+			return fmt.Errorf("%w: its %s has %d bytes, more than %d", ErrTooLarge, p.what, len(p.value), maxShort)
+		}
+	}
+	headers := amqp.Table(m.Headers)
+	if err := headers.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrTooLarge, err)
+	}
+	size, longest := encodedSize(headers)
+	if size > maxHeaders || longest > maxShort {
+		return fmt.Errorf("%w: its headers have %d bytes of at most %d, the longest name %d of at most %d",
+			ErrTooLarge, size, maxHeaders, longest, maxShort)
+	}
+	return nil
+}
+
+// encodedSize is about how many bytes a header's value takes, and the length of the longest name in it.
+func encodedSize(value any) (size, longest int) {
+	add := func(name string, v any) {
+		s, l := encodedSize(v)
+		size, longest = size+len(name)+2+s, max(longest, len(name), l)
+	}
+	switch v := value.(type) {
+	case amqp.Table:
+		for name, field := range v {
+			add(name, field)
+		}
+	case []any:
+		for _, field := range v {
+			add("", field)
+		}
+	case string:
+		size = len(v)
+	case []byte:
+		size = len(v)
+	}
+	return size + 8, longest
 }
 
 func newDelivery(d *amqp.Delivery, queue string, s *session) *Delivery {

@@ -50,13 +50,9 @@ func (p *Publisher) Await(ctx context.Context) error {
 
 // Publish hands messages over and returns when that is done, which waits while the broker is slow to confirm. done is called
 // once for each message, from another goroutine and not to block, with nil when the broker has confirmed it and not returned
-// it; otherwise with ErrUnroutable, ErrNacked, or ErrNotConnected and why. If Publish itself fails, done is not called.
+// it; otherwise with ErrUnroutable, ErrNacked, ErrTooLarge, or ErrNotConnected and why. If Publish itself fails, done is not
+// called.
 func (p *Publisher) Publish(ctx context.Context, messages []Message, done func(i int, err error)) error {
-	for i := range messages {
-		if err := amqp.Table(messages[i].Headers).Validate(); err != nil {
-			return fmt.Errorf("headers of message %s: %w", messages[i].ID, err)
-		}
-	}
 	s := p.current.Load()
 	if s == nil {
 		return ErrNotConnected
@@ -111,7 +107,7 @@ func (p *Publisher) run() {
 			s.fail(err)
 			p.current.Store(nil)
 			p.blocked.Store(false)
-			s.conn.Close()
+			s.conn.close()
 			if s.confirmed {
 				pause = firstPause
 			}
@@ -140,7 +136,7 @@ func (p *Publisher) open(ctx context.Context) (*pubSession, error) {
 		err = ch.Confirm(false)
 	}
 	if err != nil {
-		conn.Close()
+		conn.close()
 		return nil, fmt.Errorf("open a channel with confirms: %w", err)
 	}
 	return &pubSession{
@@ -158,7 +154,7 @@ func (p *Publisher) open(ctx context.Context) (*pubSession, error) {
 // pubSession is the life of one connection that publishes. One goroutine owns the channel and all state.
 type pubSession struct {
 	publisher *Publisher
-	conn      *amqp.Connection
+	conn      *connection
 	ch        *amqp.Channel
 	in        chan stream // unbuffered: what was handed over is this session's responsibility
 	gone      chan struct{}
@@ -228,10 +224,19 @@ func (s *pubSession) serve(ctx context.Context) error {
 func (s *pubSession) publish() error {
 	for s.next < len(s.current.messages) && s.inFlight.len() < window {
 		m := &s.current.messages[s.next]
+		if err := m.check(); err != nil {
+			s.current.done(s.next, err)
+			s.next++
+			continue
+		}
 		if err := s.ch.Publish(m.Exchange, m.RoutingKey, m.Mandatory, false, m.publishing()); err != nil {
 			return fmt.Errorf("publish: %w", err)
 		}
-		s.inFlight.push(flight{address{m.ID, m.Exchange, m.RoutingKey}, s.current.done, s.next})
+		f := flight{done: s.current.done, i: s.next}
+		if m.Mandatory { // others are never returned
+			f.address = address{m.ID, m.Exchange, m.RoutingKey}
+		}
+		s.inFlight.push(f)
 		s.next++
 	}
 	return nil

@@ -1,0 +1,66 @@
+package broker
+
+import (
+	"context"
+	"net"
+	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
+)
+
+const (
+	writeTimeout = 15 * time.Second
+	closeTimeout = 3 * time.Second
+)
+
+// connection is an AMQP connection that can always be ended. The library waits without limit where the other side has stopped
+// reading, as a broker with an alarm does: in a write, and in Close for the answer.
+type connection struct {
+	*amqp.Connection
+	socket net.Conn
+}
+
+// dial connects and shakes hands, for as long as ctx and dialTimeout allow.
+func dial(ctx context.Context, url string, properties amqp.Table) (*connection, error) {
+	ctx, stop := context.WithTimeout(ctx, dialTimeout)
+	defer stop()
+	c := &connection{}
+	watched := func() bool { return true }
+	conn, err := amqp.DialConfig(url, amqp.Config{
+		Heartbeat:  heartbeat,
+		Properties: properties,
+		Dial: func(network, address string) (net.Conn, error) {
+			socket, err := new(net.Dialer).DialContext(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			c.socket = impatient{socket}
+			watched = context.AfterFunc(ctx, func() { socket.Close() })
+			return c.socket, nil
+		},
+	})
+	if !watched() {
+		err = context.Cause(ctx)
+	}
+	if err != nil && c.socket != nil {
+		c.socket.Close() // the library leaves it open after some failures
+	}
+	c.Connection = conn
+	return c, err
+}
+
+// close ends the connection in good order, or after closeTimeout without.
+func (c *connection) close() error {
+	cut := time.AfterFunc(closeTimeout, func() { c.socket.Close() })
+	defer cut.Stop()
+	return c.Connection.Close()
+}
+
+// impatient is a socket whose writes fail after a while, instead of waiting for a network that has gone. The library could not
+// even give such a connection up: it waits for the end of the write.
+type impatient struct{ net.Conn }
+
+func (i impatient) Write(b []byte) (int, error) {
+	i.SetWriteDeadline(time.Now().Add(writeTimeout))
+	return i.Conn.Write(b)
+}

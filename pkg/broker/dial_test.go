@@ -1,0 +1,177 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"orderflow/pkg/devstack/devtest"
+)
+
+// open is Open with one URL, and fails where it hangs.
+func open(t *testing.T, patience time.Duration, urls ...string) error {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), limit)
+	defer stop()
+	b, err := Open(ctx, Config{URLs: urls, Name: "test", Log: quiet(t), Patience: patience})
+	if err == nil {
+		closeBroker(t, b)
+	}
+	if ctx.Err() != nil {
+		t.Fatalf("Open hung, and then said %v", err)
+	}
+	return err
+}
+
+func TestOpenSaysWhatIsWrong(t *testing.T) {
+	env := devtest.New(t)
+	wrongVhost, _ := url.Parse(env.AMQPURL)
+	wrongVhost.Path = "/nowhere"
+	for name, c := range map[string]struct {
+		url   string
+		words []string
+	}{
+		"wrong password": {as(t, env.AMQPURL, "orderflow", "wrong-secret"), []string{`"orderflow"`, "AMQP_URL"}},
+		"wrong user":     {as(t, env.AMQPURL, "nobody", "wrong-secret"), []string{`"nobody"`, "AMQP_URL"}},
+		"wrong vhost":    {wrongVhost.String(), []string{`"nowhere"`, "virtual host"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := open(t, time.Minute, c.url)
+			if !IsSetup(err) {
+				t.Fatalf("error %v, want a fault of the setup, at once", err)
+			}
+			mustSay(t, err, c.words...)
+			if strings.Contains(err.Error(), "wrong-secret") {
+				t.Errorf("the error %q tells the password", err)
+			}
+		})
+	}
+}
+
+func TestOpenRefusesAddressesThatAreNone(t *testing.T) {
+	for _, u := range []string{"", "http://user:top-secret@host", "amqp://user:top-secret%zz@host", "amqp://user:top-secret@host:port",
+		"amqp://user:top/secret@host", "amqp://user:top-secret @host"} {
+		err := open(t, 0, u)
+		if !IsSetup(err) {
+			t.Errorf("%q: error %v, want a fault of the setup", u, err)
+			continue
+		}
+		mustSay(t, err, "AMQP_URL", "amqp://")
+		if strings.Contains(err.Error(), "top") || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: the error %q tells the password", u, err)
+		}
+	}
+	if err := open(t, 0); !IsSetup(err) {
+		t.Errorf("no address: error %v, want a fault of the setup", err)
+	}
+}
+
+// refused is an address where nobody listens.
+func refused(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return "amqp://user:top-secret@" + l.Addr().String() + "/vhost"
+}
+
+func TestOpenWhereNobodyListens(t *testing.T) {
+	u := refused(t)
+	err := open(t, 0, u)
+	if err == nil || IsSetup(err) {
+		t.Fatalf("error %v, want one that trying again may mend", err)
+	}
+	mustSay(t, err, "127.0.0.1:", "refused")
+	if strings.Contains(err.Error(), "top-secret") {
+		t.Errorf("the error %q tells the password", err)
+	}
+}
+
+func TestOpenTakesAnyAddressThatWorks(t *testing.T) {
+	env := devtest.New(t)
+	if err := open(t, 0, refused(t), env.AMQPURL, refused(t)); err != nil {
+		t.Error(err)
+	}
+}
+
+// A connection that is lost while it is made says nothing about the password.
+func TestOpenDoesNotTakeALostConnectionForAWrongPassword(t *testing.T) {
+	env := devtest.New(t)
+	for name, frames := range map[string]int{"after start": 1, "after tune": 2} {
+		t.Run(name, func(t *testing.T) {
+			err := open(t, 0, cutAfter(t, env.AMQPURL, frames))
+			if err == nil || IsSetup(err) {
+				t.Errorf("error %v, want one that trying again may mend", err)
+			}
+		})
+	}
+}
+
+// cutAfter is the URL of a proxy that passes on some of the broker's words and then cuts the connection.
+func cutAfter(t *testing.T, amqpURL string, words int) string {
+	u, err := url.Parse(amqpURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		defer l.Close()
+		client, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer client.Close()
+		server, err := net.Dial("tcp", u.Host)
+		if err != nil {
+			return
+		}
+		defer server.Close()
+		buf := make([]byte, 64<<10)
+		for range words {
+			for _, way := range [][2]net.Conn{{client, server}, {server, client}} {
+				n, err := way[0].Read(buf)
+				if err != nil {
+					return
+				}
+				way[1].Write(buf[:n])
+			}
+		}
+		client.Read(buf) // what it answers to that
+	}()
+	t.Cleanup(func() { l.Close(); <-done })
+	target := *u
+	target.Host = l.Addr().String()
+	return target.String()
+}
+
+func TestOpenGivesUpWhenItsContextEnds(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0") // accepts, and never says a word
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	ctx, stop := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer stop()
+	began := time.Now()
+	b, err := Open(ctx, Config{URLs: []string{"amqp://u:p@" + l.Addr().String()}, Name: "test", Log: quiet(t), Patience: time.Minute})
+	if err == nil {
+		b.Close()
+		t.Fatal("connected to a broker that says nothing")
+	}
+	if took := time.Since(began); took > dialTimeout/2 {
+		t.Errorf("Open returned %s after its context had ended", took)
+	}
+	if IsSetup(err) || errors.Is(err, ErrClosed) {
+		t.Errorf("error %v", err)
+	}
+}
