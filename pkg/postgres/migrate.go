@@ -55,6 +55,10 @@ func migrateFolder(ctx context.Context, db *sql.DB, schema string, files fs.FS, 
 		return nil, err
 	}
 	results, err := provider.Up(ctx)
+	var partial *goose.PartialError
+	if errors.As(err, &partial) {
+		results, err = partial.Applied, fmt.Errorf("%s/%s: %w", folder, partial.Failed.Source.Path, partial.Err)
+	}
 	var applied []string
 	for _, r := range results {
 		applied = append(applied, fmt.Sprintf("%s: %s/%s", schema, folder, r.Source.Path))

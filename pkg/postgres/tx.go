@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -79,7 +80,12 @@ func (tx *Tx) commit(ctx context.Context) error {
 	if !tx.begun && tx.queue.Len() == 1 {
 		return nil // nothing was asked for
 	}
-	tx.queue.Queue("commit")
+	tx.queue.Queue("commit").Exec(func(tag pgconn.CommandTag) error {
+		if tag.String() != "COMMIT" { // f has passed over an error of a statement
+			return pgx.ErrTxCommitRollback
+		}
+		return nil
+	})
 	if err := tx.Send(ctx); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
