@@ -26,6 +26,7 @@ becomes() {
   local what=$1 want=$2 got deadline=$((SECONDS + patience))
   shift 2
   until got=$("$@" 2>&1) && [[ $got == "$want" ]] || ((SECONDS > deadline)); do sleep 0.2; done
+  [[ $got == "$want" ]] || patience=5 # what is lost is not waited for again and again
   expect "$what" "$want" "$got"
 }
 
