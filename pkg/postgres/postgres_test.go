@@ -123,6 +123,7 @@ func TestTransactRollsBack(t *testing.T) {
 		"a query whose error is passed over": {func(tx *Tx) error {
 			tx.Queue(insert, 1)
 			Query(t.Context(), tx, pgx.RowTo[int], "SELECT nonsense")
+			tx.Queue(insert, 2)
 			return nil
 		}, func(err error) bool { return err != nil }},
 		"rows that do not fit": {func(tx *Tx) error {

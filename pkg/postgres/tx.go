@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
@@ -15,10 +14,11 @@ const rollbackTimeout = 5 * time.Second
 
 // Tx is a transaction at the level READ COMMITTED. It is for one goroutine.
 type Tx struct {
-	conn  *pgxpool.Conn
-	queue pgx.Batch
-	begun bool // BEGIN was sent
-	after []func()
+	conn   *pgxpool.Conn
+	queue  pgx.Batch
+	begun  bool  // BEGIN was sent
+	failed error // the first error; without this, what follows it might run outside of any transaction
+	after  []func()
 }
 
 // OnCommit has f called when the transaction is committed, and not if it fails.
@@ -69,23 +69,23 @@ func Read[T any](tx *Tx, scan pgx.RowToFunc[T], into *[]T, sql string, args ...a
 	})
 }
 
-// Send sends what is queued, in one round trip.
+// Send sends what is queued, in one round trip. After an error the transaction can only be given up; whoever passes over it gets
+// it again.
 func (tx *Tx) Send(ctx context.Context) error {
+	if tx.failed != nil {
+		return tx.failed
+	}
 	queue := tx.queue
 	tx.queue, tx.begun = pgx.Batch{}, true
-	return tx.conn.SendBatch(ctx, &queue).Close()
+	tx.failed = tx.conn.SendBatch(ctx, &queue).Close()
+	return tx.failed
 }
 
 func (tx *Tx) commit(ctx context.Context) error {
 	if !tx.begun && tx.queue.Len() == 1 {
 		return nil // nothing was asked for
 	}
-	tx.queue.Queue("commit").Exec(func(tag pgconn.CommandTag) error {
-		if tag.String() != "COMMIT" { // f has passed over an error of a statement
-			return pgx.ErrTxCommitRollback
-		}
-		return nil
-	})
+	tx.queue.Queue("commit")
 	if err := tx.Send(ctx); err != nil {
 		return fmt.Errorf("commit: %w", err)
 	}
