@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	writeTimeout = 15 * time.Second
+	writeTimeout = 10 * time.Second
 	closeTimeout = 3 * time.Second
 )
 

@@ -145,12 +145,12 @@ func TestPublisherLosesItsConnection(t *testing.T) {
 	declareQueue(t, b, "q")
 	p := publisher(t, b)
 
-	const n, part = 20_000, 100
+	const n, part = 5000, 50
 	fates := newFates(n)
 	messages := numbered("q", n)
 	cut := 0
 	for at := 0; at < n; at += part {
-		if at%4000 == 2000 {
+		if at%1000 == 500 {
 			cutter.cut()
 			cut++
 		}
