@@ -1,0 +1,99 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/mattn/go-isatty"
+	"github.com/spf13/cobra"
+
+	"orderflow/pkg/broker"
+)
+
+func newDLQ() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "dlq",
+		Short: "Look at dead letters and get them going again",
+		Long: `Look at dead letters and get them going again.
+
+A message that a service gave up on waits in the dead-letter queue of its queue: Q.dlq for Q. Commands take either name. Looking
+changes nothing. RabbitMQ is found by AMQP_URL.`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return usagef("unknown command %q, see orderflow dlq --help", args[0])
+			}
+			return cmd.Help()
+		},
+	}
+	cmd.AddCommand(newDLQList(), newDLQShow(), newDLQReplay())
+	return cmd
+}
+
+// withBroker runs f with a connection for an operator: tried once, and silent but for warnings.
+func withBroker(cmd *cobra.Command, f func(*broker.Broker) error) error {
+	cfg, err := loadConfig()
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	b, err := broker.Open(cmd.Context(), broker.Config{URLs: cfg.AMQPURLs, Name: "orderflow dlq", Log: log})
+	if err != nil {
+		return err
+	}
+	defer b.Close()
+	return f(b)
+}
+
+// limitFlag adds --limit, which checkLimit checks.
+func limitFlag(cmd *cobra.Command, limit *int, value int, usage string) {
+	cmd.Flags().IntVar(limit, "limit", value, usage+"; 0 means all")
+}
+
+func checkLimit(limit int) error {
+	if limit < 0 {
+		return usagef("--limit %d is less than 0", limit)
+	}
+	return nil
+}
+
+// printJSON prints v for programs, and for people who look at what programs get.
+func printJSON(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(v)
+}
+
+// isTerminal tells whether there is somebody at r to answer a question.
+func isTerminal(r io.Reader) bool {
+	f, ok := r.(*os.File)
+	return ok && isatty.IsTerminal(f.Fd())
+}
+
+// moment is a time for people; "-" where it is not known.
+func moment(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// count is "1 dead letter", "2 dead letters".
+func count(n int) string {
+	if n == 1 {
+		return "1 dead letter"
+	}
+	return fmt.Sprintf("%d dead letters", n)
+}
+
+// plain is a text from a message as a terminal can show it on one line, without what would steer the terminal.
+func plain(s string) string {
+	return strings.Join(strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || !unicode.IsPrint(r) }), " ")
+}

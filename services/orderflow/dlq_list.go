@@ -1,0 +1,134 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"orderflow/pkg/broker"
+	"orderflow/pkg/dlq"
+)
+
+// listed is one line of dlq list.
+type listed struct {
+	Queue  string         `json:"queue"`
+	DLQ    string         `json:"dlq"`
+	Exists bool           `json:"exists"`
+	Depth  int            `json:"depth"`
+	Seen   int            `json:"looked_at"`
+	Oldest time.Time      `json:"oldest,omitzero"`
+	Newest time.Time      `json:"newest,omitzero"`
+	Counts map[string]int `json:"reasons"`
+}
+
+func newDLQList() *cobra.Command {
+	var limit int
+	var failIfAny, asJSON bool
+	cmd := &cobra.Command{
+		Use:   "list [QUEUE…]",
+		Short: "List dead-letter queues: depth, oldest, newest, reasons",
+		Long: `List dead-letter queues: depth, oldest, newest, reasons. Without a QUEUE, those of all services.
+
+Exit code: 3 with --fail-if-any where there are dead letters.`,
+		Example: `  orderflow dlq list
+  orderflow dlq list --fail-if-any --json    # for monitoring`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkLimit(limit); err != nil {
+				return err
+			}
+			return withBroker(cmd, func(b *broker.Broker) error {
+				lines, err := listQueues(cmd, b, args, limit)
+				if err != nil {
+					return err
+				}
+				if err := printList(cmd.OutOrStdout(), lines, asJSON); err != nil {
+					return err
+				}
+				if failIfAny && slices.ContainsFunc(lines, func(l listed) bool { return l.Depth > 0 }) {
+					return &exitError{code: exitFound}
+				}
+				return nil
+			})
+		},
+	}
+	limitFlag(cmd, &limit, 1000, "look at this many messages of each queue at most")
+	cmd.Flags().BoolVar(&failIfAny, "fail-if-any", false, "exit with code 3 where there are dead letters")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func listQueues(cmd *cobra.Command, b *broker.Broker, args []string, limit int) ([]listed, error) {
+	queues := workQueues()
+	if len(args) > 0 {
+		var err error
+		if queues, err = findQueues(cmd.Context(), b, args); err != nil {
+			return nil, err
+		}
+	}
+	lines := make([]listed, len(queues))
+	for i, queue := range queues {
+		name := broker.DeadLetterQueue(queue)
+		summary, err := dlq.Summarize(cmd.Context(), b, name, limit)
+		absent := errors.Is(err, broker.ErrNoQueue)
+		if err != nil && !absent {
+			return nil, fmt.Errorf("look at %s: %w", name, err)
+		}
+		lines[i] = listed{queue, name, !absent, summary.Depth, summary.Seen, summary.Oldest, summary.Newest, named(summary.Reasons)}
+	}
+	return lines, nil
+}
+
+// named gives a name to the reason that nothing tells.
+func named(reasons map[string]int) map[string]int {
+	if n, ok := reasons[""]; ok {
+		delete(reasons, "")
+		reasons["unknown"] += n
+	}
+	return reasons
+}
+
+func printList(w io.Writer, lines []listed, asJSON bool) error {
+	if asJSON {
+		return printJSON(w, map[string]any{"queues": lines})
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "DEAD-LETTER QUEUE\tDEPTH\tOLDEST\tNEWEST\tREASONS")
+	for _, l := range lines {
+		if !l.Exists {
+			fmt.Fprintf(table, "%s\tabsent\t-\t-\t-\n", l.DLQ)
+			continue
+		}
+		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\n", l.DLQ, l.Depth, moment(l.Oldest), moment(l.Newest), mostFirst(l.Counts))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	for _, l := range lines {
+		if l.Seen < l.Depth {
+			fmt.Fprintf(w, "%s: only the first %d of %d were looked at, see --limit\n", l.DLQ, l.Seen, l.Depth)
+		}
+	}
+	return nil
+}
+
+// mostFirst is a histogram on one line.
+func mostFirst(counts map[string]int) string {
+	if len(counts) == 0 {
+		return "-"
+	}
+	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(counts[b]-counts[a], cmp.Compare(a, b))
+	})
+	for i, name := range names {
+		names[i] = fmt.Sprintf("%s %d", plain(name), counts[name])
+	}
+	return strings.Join(names, ", ")
+}
