@@ -55,23 +55,38 @@ type called[O any] struct {
 }
 
 func (h *callOut[O]) handle(w *worker, jobs []*job) {
+	for len(jobs) > 0 {
+		jobs = h.round(w, jobs)
+	}
+}
+
+// round goes through all three steps once. It returns the jobs that start over; those that are slow go on in w.later.
+func (h *callOut[O]) round(w *worker, jobs []*job) (again []*job) {
+	var refused []*job
 	calls := h.intend(w, jobs)
 	answers := h.callAll(w, calls)
 	began := time.Now()
 	for left := len(calls); left > 0; {
 		group := gather(answers, time.Until(began.Add(patience)))
 		if len(group) == 0 { // the rest is slow
-			w.later.Go(func() {
-				for left > 0 {
-					group := gather(answers, never)
-					left -= len(group)
-					h.finish(w, group)
-				}
-			})
-			return
+			w.later.Go(func() { h.await(w, answers, left) })
+			break
 		}
 		left -= len(group)
-		h.finish(w, group)
+		more, no := h.finish(w, group)
+		again, refused = append(again, more...), append(refused, no...)
+	}
+	return append(again, w.waitOut(refused)...)
+}
+
+// await brings slow jobs to their end, each as soon as it is answered.
+func (h *callOut[O]) await(w *worker, answers <-chan *called[O], left int) {
+	for left > 0 {
+		group := gather(answers, never)
+		left -= len(group)
+		if again, refused := h.finish(w, group); len(again)+len(refused) > 0 {
+			w.later.Go(func() { h.handle(w, append(again, w.waitOut(refused)...)) })
+		}
 	}
 }
 
@@ -154,10 +169,10 @@ func gather[T any](answers <-chan T, d time.Duration) (group []T) {
 	return group
 }
 
-// finish brings answered jobs to their end. Those that the world has refused, and those that have more to do, start over.
-func (h *callOut[O]) finish(w *worker, group []*called[O]) {
+// finish brings answered jobs to their end. It returns those that have more to do, and those that the world has refused.
+func (h *callOut[O]) finish(w *worker, group []*called[O]) (again, refused []*job) {
 	var answered []*called[O]
-	var over, refused []*job
+	var over []*job
 	for _, c := range group {
 		switch {
 		case c.err == nil:
@@ -173,19 +188,14 @@ func (h *callOut[O]) finish(w *worker, group []*called[O]) {
 			over = append(over, c.job)
 		}
 	}
-	again := h.record(w, answered)
+	again = h.record(w, answered)
 	for _, c := range answered {
 		if c.state != open {
 			over = append(over, c.job)
 		}
 	}
 	w.end(over)
-	if len(refused) > 0 {
-		again = append(again, w.waitOut(refused)...)
-	}
-	if len(again) > 0 {
-		h.handle(w, again)
-	}
+	return again, refused
 }
 
 // record runs the second transaction and returns the jobs that have more to do.
@@ -217,6 +227,9 @@ func (h *callOut[O]) record(w *worker, answered []*called[O]) (again []*job) {
 // waitOut lets some time pass before refused calls are made again. While it waits, the worker takes no new messages, so the
 // queue holds them. It returns nothing when the worker is stopping.
 func (w *worker) waitOut(refused []*job) []*job {
+	if len(refused) == 0 {
+		return nil
+	}
 	n := int(w.refusals.Add(1))
 	if n == 1 || n%10 == 0 {
 		w.service.cfg.Log.Warn("waiting for an external system", "queue", w.Queue, "messages", len(refused), "error", refused[0].err)

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"errors"
+	"maps"
 	"strings"
 	"time"
 
@@ -36,6 +37,9 @@ func (w *worker) passOn(jobs []*job) (settled []*broker.Delivery) {
 		var leftCopies []broker.Message
 		var last error
 		for i, err := range w.service.publisher.PublishAll(w.hard, copies) {
+			if errors.Is(err, broker.ErrTooLarge) {
+				keepOwn(copies[i].Headers)
+			}
 			if err != nil {
 				leftJobs, leftCopies, last = append(leftJobs, jobs[i]), append(leftCopies, copies[i]), err
 				continue
@@ -81,6 +85,11 @@ func (w *worker) failedCopy(j *job, now time.Time) broker.Message {
 	m.Headers[HeaderDeadAt] = now.Format(time.RFC3339Nano)
 	m.Exchange = broker.DeadLetterExchange(w.Queue)
 	return m
+}
+
+// keepOwn drops all headers but those of the runtime. It is for a message whose headers leave no room for these.
+func keepOwn(headers map[string]any) {
+	maps.DeleteFunc(headers, func(name string, _ any) bool { return !strings.HasPrefix(name, "orderflow-") })
 }
 
 // Attempts reads how often a message was handled and failed.

@@ -2,13 +2,16 @@ package flow
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"orderflow/pkg/event"
 	"orderflow/pkg/postgres"
@@ -19,17 +22,29 @@ type inbox struct {
 	window atomic.Pointer[window]
 }
 
-// window is the span of event times for which the inbox has partitions.
-type window struct{ from, to time.Time }
+// window is the days of events for which the inbox has partitions: the span that it is to remember, and what is older and kept for
+// the sake of a dead letter.
+type window struct {
+	from, to time.Time
+	kept     map[time.Time]bool
+}
 
 // accepts reports, as a permanent failure, an event that the inbox could not remember.
 func (i *inbox) accepts(e *event.Event) error {
 	w, made := i.window.Load(), event.IDTime(e.ID)
-	if made.Before(w.from) || !made.Before(w.to) {
+	if inside := !made.Before(w.from) && made.Before(w.to); !inside && !w.kept[made.Truncate(day)] {
 		return Reject("event id %s was made at %s, outside what the inbox remembers (%s to %s): whether it was handled cannot be told",
 			e.ID, made.Format(time.RFC3339), w.from.Format(time.RFC3339), w.to.Format(time.RFC3339))
 	}
 	return nil
+}
+
+// forgetDay takes a day out of those that are kept.
+func (i *inbox) forgetDay(d time.Time) {
+	w := *i.window.Load()
+	w.kept = maps.Clone(w.kept)
+	delete(w.kept, d)
+	i.window.Store(&w)
 }
 
 // claim notes in tx that a queue handles these events, and returns those that it had not handled before. Ids are sorted, so that
@@ -39,6 +54,10 @@ func (i *inbox) claim(ctx context.Context, tx *postgres.Tx, queue string, ids []
 	fresh, err := postgres.Query(ctx, tx, pgx.RowTo[uuid.UUID], `
 		INSERT INTO inbox (event_id, queue) SELECT id, $2 FROM unnest($1::uuid[]) AS id
 		ON CONFLICT DO NOTHING RETURNING event_id`, ids, queue)
+	var refused *pgconn.PgError
+	if errors.As(err, &refused) && refused.Code == "23514" { // the row has no partition
+		return nil, Reject("another process has just dropped the day of the event from the inbox: %w", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("inbox: %w", err)
 	}

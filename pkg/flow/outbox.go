@@ -21,6 +21,7 @@ import (
 const (
 	offersQueued = 64                    // transactions whose events wait to be published
 	cleanLinger  = 20 * time.Millisecond // confirmed rows are deleted together
+	lastClean    = 5 * time.Second       // for what is deleted when the service stops
 	sweepEvery   = time.Second
 	sweepBatch   = 500
 	gaugeEvery   = 5 // sweeps
@@ -77,28 +78,33 @@ func (o *outbox) message(id uuid.UUID, t event.Type, correlationID string, body 
 	kind := o.catalog.Kind(t)
 	return broker.Message{
 		Exchange: o.catalog.Exchange, RoutingKey: kind.RoutingKey, Mandatory: kind.Expected,
-		ID: id.String(), Type: string(t), CorrelationID: correlationID, AppID: o.service,
+		ID: id.String(), Type: string(t), CorrelationID: short(correlationID), AppID: o.service,
 		ContentType: event.ContentType, Timestamp: event.IDTime(id), Body: body,
 	}
 }
 
+// short cuts a text to what a property of a message may hold. It is whole in the body.
+func short(s string) string { return s[:min(len(s), 255)] }
+
 // offer hands over the events of a transaction that was committed. It does not wait: where too much is under way, the events are
-// left to the sweep.
-func (o *outbox) offer(messages []broker.Message) {
+// left to the sweep. It tells whether they were taken.
+func (o *outbox) offer(messages []broker.Message) bool {
 	if len(messages) == 0 {
-		return
+		return true
 	}
 	o.underway.Add(int64(len(messages)))
 	select {
 	case o.offers <- messages:
+		return true
 	default:
 		o.finished(len(messages))
+		return false
 	}
 }
 
-// offerWait is offer for those who can wait, which slows them down to the pace of the broker.
+// offerWait is offer for those who can wait until ctx ends, which slows them down to the pace of the broker.
 func (o *outbox) offerWait(ctx context.Context, messages []broker.Message) {
-	if len(messages) == 0 {
+	if o.offer(messages) {
 		return
 	}
 	o.underway.Add(int64(len(messages)))
@@ -170,13 +176,19 @@ func (o *outbox) confirm(ids ...uuid.UUID) {
 // clean deletes what the broker has confirmed. When ctx ends it does so once more, for what was confirmed until then. Deletions
 // that are lost only lead to a publication that the inboxes know already, so they need not wait for the disk.
 func (o *outbox) clean(ctx context.Context) {
-	for ctx.Err() == nil {
+	for {
 		select {
 		case <-o.dirty:
-			sleep(ctx, cleanLinger)
 		case <-ctx.Done():
+			last, stop := context.WithTimeout(context.WithoutCancel(ctx), lastClean)
+			defer stop()
+			if err := o.deleteConfirmed(last); err != nil {
+				o.log.Warn("outbox not cleaned, confirmed events will be published again", "error", err)
+			}
+			return
 		}
-		if err := o.deleteConfirmed(context.WithoutCancel(ctx)); err != nil && ctx.Err() == nil {
+		sleep(ctx, cleanLinger)
+		if err := o.deleteConfirmed(ctx); err != nil && ctx.Err() == nil {
 			o.log.Warn("outbox not cleaned yet", "error", err)
 			signal(o.dirty)
 			sleep(ctx, sweepEvery)

@@ -31,12 +31,12 @@ func (i *inbox) prepare(ctx context.Context, cfg Config) error {
 	w := window{from: today.Add(-cfg.InboxRetention).Truncate(day), to: today.Add(daysAhead * day)}
 	ctx, stop := context.WithTimeout(ctx, 2*statementTimeout)
 	defer stop()
-	err := pgx.BeginFunc(ctx, cfg.DB, func(tx pgx.Tx) error {
+	var existing map[time.Time]bool
+	err := pgx.BeginFunc(ctx, cfg.DB, func(tx pgx.Tx) (err error) {
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1::int, hashtext(current_schema()))", retentionLock); err != nil {
 			return err
 		}
-		existing, err := partitions(ctx, tx)
-		if err != nil {
+		if existing, err = partitions(ctx, tx); err != nil {
 			return err
 		}
 		for d := w.from; d.Before(w.to); d = d.Add(day) {
@@ -56,6 +56,7 @@ func (i *inbox) prepare(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("make inbox partitions of service %s: %w", cfg.Service, err)
 	}
+	w.kept = existing
 	i.window.Store(&w)
 	return nil
 }
@@ -114,6 +115,7 @@ func (s *Service) dropOldPartitions(ctx context.Context) error {
 	}
 	for d := range existing {
 		if !d.Add(day).After(oldest) {
+			s.inbox.forgetDay(d)
 			if err := s.dropPartition(ctx, d.Format(partitionName)); err != nil {
 				return err
 			}

@@ -1,0 +1,143 @@
+package flow
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"orderflow/pkg/broker"
+	"orderflow/pkg/devstack/devtest"
+	"orderflow/pkg/event"
+)
+
+// aged is an event that was made some days ago.
+func aged(days int, method string) *event.Event {
+	e := placed(1, method)[0]
+	at := firstID(time.Now().Add(-time.Duration(days) * day))
+	copy(e.ID[:6], at[:6])
+	return e
+}
+
+func (h *house) partition(daysAgo int) bool {
+	h.t.Helper()
+	name := time.Now().UTC().Add(-time.Duration(daysAgo) * day).Format(partitionName)
+	return h.number("SELECT count(*) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE c.relname = $1", name) == 1
+}
+
+func TestFirstID(t *testing.T) {
+	now := time.Now().UTC().Truncate(day)
+	first, before := firstID(now), uuid.UUID{}
+	id := event.NewID()
+	if compareIDs(first, id) > 0 || compareIDs(firstID(now.Add(day)), id) < 0 {
+		t.Errorf("id %s is not of today, which begins with %s", id, first)
+	}
+	if compareIDs(before, first) > 0 || event.IDTime(first) != now {
+		t.Errorf("the first id of %s is %s, of %s", now, first, event.IDTime(first))
+	}
+}
+
+func TestOldDaysAreForgotten(t *testing.T) {
+	h := newHouse(t, devtest.New(t))
+	h.cfg.InboxRetention = 10 * day
+	s := h.run(h.effect(), 1)
+	events := []*event.Event{aged(9, "ok"), aged(5, "ok"), aged(0, "ok")}
+	h.feed(events...)
+	h.journal.until(t, events)
+	for _, days := range []int{10, 9, 0, -1, -2} {
+		if !h.partition(days) {
+			t.Errorf("there is no partition for the day %d days ago", days)
+		}
+	}
+	s.stop()
+
+	// Two processes of a version that remembers less.
+	h.cfg.InboxRetention = 3 * day
+	s = h.run(h.effect(), 1)
+	other := h.run(h.effect(), 1)
+	h.eventually("the old days are forgotten", func() bool { return !h.partition(10) && !h.partition(9) && !h.partition(4) })
+	if !h.partition(3) || !h.partition(0) {
+		t.Error("a day that is to be remembered is forgotten")
+	}
+	late := aged(5, "ok")
+	h.feed(late, events[0], events[2])
+	for _, d := range h.deadLetters(2) {
+		wantHeaders(t, d, ReasonRejected, 1, "the inbox")
+	}
+	s.stop()
+	other.stop()
+	h.wantOnce(events)
+	if n := h.number(`SELECT count(*) FROM pg_class WHERE relname ~ '^inbox_\d{8}$'`); n != 3+daysAhead {
+		t.Errorf("there are %d tables of days, want %d", n, 3+daysAhead)
+	}
+}
+
+// A day is remembered as long as there is a dead letter of it, which can so be replayed, and has its effect once.
+func TestADeadLetterKeepsItsDay(t *testing.T) {
+	h := newHouse(t, devtest.New(t))
+	h.cfg.InboxRetention = 10 * day
+	s := h.run(h.effect(), 1)
+	dead, handled := aged(8, "reject"), aged(8, "ok")
+	h.feed(dead, handled, aged(9, "ok"))
+	h.eventually("there is a dead letter", func() bool { return h.depth(dlq) == 1 })
+	h.journal.until(t, []*event.Event{handled})
+	s.stop()
+
+	h.cfg.InboxRetention = 3 * day
+	s = h.run(h.effect(), 1)
+	h.eventually("the older days are forgotten", func() bool { return !h.partition(9) && !h.partition(10) })
+	if !h.partition(8) {
+		t.Fatal("the day of the dead letter is forgotten")
+	}
+	h.eventually("the dead letter is there after the look", func() bool { return h.depth(dlq) == 1 })
+	// Replayed: the one that died, mended, and one of the same day that was handled already.
+	letter := h.take(dlq)[0].Copy()
+	dead.Data.(*event.OrderPlaced).PaymentMethod = "ok"
+	letter.Exchange, letter.RoutingKey, letter.Mandatory, letter.Body = "", queue, true, message(t, dead).Body
+	again := message(t, handled)
+	again.Exchange, again.RoutingKey = "", queue
+	h.publish(letter, again)
+	h.journal.until(t, []*event.Event{dead})
+	h.eventually("the queue is empty", func() bool { return h.depth(queue) == 0 })
+	s.stop()
+	if n := h.depth(dlq); n != 0 {
+		t.Errorf("%d dead letters after the replay", n)
+	}
+	if n := h.number("SELECT max(n) FROM effects"); n != 1 {
+		t.Errorf("an event had its effect %d times", n)
+	}
+}
+
+func TestOldestDeadLetter(t *testing.T) {
+	h := newHouse(t, devtest.New(t))
+	dead := aged(5, "ok")
+	m := message(t, dead)
+	m.Exchange, m.RoutingKey = "", dlq
+	foreign := broker.Message{RoutingKey: dlq, Mandatory: true, ID: "not an id"}
+	h.publish(foreign, message(t, aged(0, "ok")), m, foreign)
+	oldest, err := oldestIn(t.Context(), h.broker, dlq)
+	if err != nil || !oldest.Equal(event.IDTime(dead.ID)) {
+		t.Errorf("the oldest is of %s, error %v; want %s", oldest, err, event.IDTime(dead.ID))
+	}
+	h.eventually("all three dead letters are there after the look", func() bool { return h.depth(dlq) == 3 })
+}
+
+// Many processes start at once on an empty schema.
+func TestPrepareByMany(t *testing.T) {
+	h := newHouse(t, devtest.New(t))
+	var wait sync.WaitGroup
+	for range 6 {
+		wait.Go(func() {
+			cfg := h.cfg.withDefaults()
+			var i inbox
+			if err := i.prepare(t.Context(), cfg); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	if n := h.number("SELECT count(*) FROM pg_inherits WHERE inhparent = 'inbox'::regclass"); n != 14+daysAhead {
+		t.Errorf("there are %d partitions, want %d", n, 14+daysAhead)
+	}
+}
