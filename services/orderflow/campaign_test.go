@@ -1,0 +1,488 @@
+package main_test
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// kind is a sort of order, and every way in which it may end.
+type kind struct {
+	name    string
+	share   int      // of 200 orders
+	method  string   // of payment
+	postal  string   // code
+	product string   // the one that is special about it
+	cancel  bool     // at a random moment
+	ends    []string // as summary writes them
+}
+
+// What a summary says: the order's status and reason, and the status of its payment, its reservation and its parcel, each of which
+// there is at most one of.
+const (
+	shipped          = "shipped charged shipped created"
+	declined         = "cancelled/payment_failed failed - -"
+	outOfStock       = "cancelled/out_of_stock refunded rejected -"
+	unknown          = "cancelled/unknown_product refunded rejected -"
+	undeliverable    = "cancelled/shipment_failed refunded released failed"
+	calledOff        = "cancelled/customer_request refunded released cancelled"
+	calledOffEarly   = "cancelled/customer_request refunded voided cancelled"
+	calledOffAtOnce  = "cancelled/customer_request voided voided cancelled"
+	declinedMeantime = "cancelled/payment_failed failed voided cancelled"
+)
+
+const (
+	plenty   = 100_000 // of each product that is not special
+	products = 6
+	scarce   = "scarce" // some of the orders for it can be shipped
+	short    = "short"  // there is less of it than any order wants
+	nowhere  = "nowhere"
+)
+
+var kinds = []kind{
+	{name: "plain", share: 66, ends: []string{shipped}},
+	{name: "declined", share: 15, method: "pm_declined", ends: []string{declined}},
+	{name: "out of stock", share: 12, product: short, ends: []string{outOfStock}},
+	{name: "scarce", share: 12, product: scarce, ends: []string{shipped, outOfStock}},
+	{name: "unknown product", share: 10, product: nowhere, ends: []string{unknown}},
+	{name: "undeliverable", share: 12, postal: "UNDELIVERABLE", ends: []string{undeliverable}},
+	{name: "flaky", share: 12, method: "pm_flaky", ends: []string{shipped}},
+	{name: "slow", share: 5, method: "pm_slow", ends: []string{shipped}},
+	{name: "called off", share: 36, cancel: true, ends: []string{shipped, calledOff, calledOffEarly, calledOffAtOnce}},
+	{name: "flaky, called off", share: 6, method: "pm_flaky", cancel: true, ends: []string{shipped, calledOff, calledOffEarly, calledOffAtOnce}},
+	{name: "slow, called off", share: 4, method: "pm_slow", cancel: true, ends: []string{shipped, calledOff, calledOffEarly, calledOffAtOnce}},
+	{name: "declined, called off", share: 4, method: "pm_declined", cancel: true, ends: []string{declined, declinedMeantime, calledOffAtOnce}},
+	{name: "undeliverable, called off", share: 6, postal: "UNDELIVERABLE", cancel: true,
+		ends: []string{undeliverable, calledOff, calledOffEarly, calledOffAtOnce}},
+}
+
+// campaign is a number of orders of all kinds, placed by 16 clients, and what became of them.
+type campaign struct {
+	*client
+	t       testing.TB
+	run     string // a word that makes its products and customers its own
+	patient bool   // requests that fail are sent again, with the same Idempotency-Key
+	orders  []*placed
+	stock   map[string]int64 // put in, by product
+
+	refused  atomic.Int64 // requests that a patient client had to send again
+	placings milestones
+	endings  milestones
+}
+
+const clients = 16
+
+// placed is one order of a campaign.
+type placed struct {
+	*kind
+	placement
+	key         string
+	total       int64 // minor units of the currency
+	cancelAfter time.Duration
+
+	id        string
+	cancelled int // the status of the answer to the cancellation, or 0
+	end       order
+	summary   string
+}
+
+// currencies with the number of their decimals.
+var currencies = map[string]int{"EUR": 2, "USD": 2, "JPY": 0, "KWD": 3}
+
+// newCampaign thinks n orders up and puts the stock for them in.
+func newCampaign(t testing.TB, c *client, n int) *campaign {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("%d orders, seed %d", n, seed)
+	r := rand.New(rand.NewPCG(seed, 0))
+	m := &campaign{client: c, t: t, run: fmt.Sprintf("run-%x", seed), stock: map[string]int64{short: 1}}
+	for i := range n {
+		m.orders = append(m.orders, m.newOrder(r, i, kindOf(i*200/n)))
+	}
+	r.Shuffle(n, func(i, j int) { m.orders[i], m.orders[j] = m.orders[j], m.orders[i] })
+	m.stock[scarce] = int64(m.count("scarce") * 7 / 12)
+	for i := range products {
+		m.stock[strconv.Itoa(i)] = plenty
+	}
+	for product, n := range m.stock {
+		if a := c.call(t, http.MethodPut, m.stockPath(product), map[string]int64{"on_hand": n}); a.status != http.StatusOK {
+			t.Fatalf("put stock: %s", a)
+		}
+	}
+	return m
+}
+
+func kindOf(n int) *kind {
+	for i := range kinds {
+		if n -= kinds[i].share; n < 0 {
+			return &kinds[i]
+		}
+	}
+	panic("the shares do not add up to 200")
+}
+
+func (m *campaign) newOrder(r *rand.Rand, i int, k *kind) *placed {
+	names := make([]string, 0, len(currencies))
+	for name := range currencies {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	currency := names[r.IntN(len(names))]
+	o := &placed{kind: k, key: fmt.Sprintf("%s-%d", m.run, i), cancelAfter: time.Duration(r.Int64N(int64(150 * time.Millisecond)))}
+	o.placement = placement{
+		CustomerID: fmt.Sprintf("%s-customer-%d", m.run, i%clients), Currency: currency, PaymentMethod: cmp.Or(k.method, "pm_ok"),
+		ShippingAddress: address{"Ada Lovelace", "12 St James Square", "London", cmp.Or(k.postal, "SW1Y 4JH"), "GB"},
+	}
+	add := func(product string, quantity int64) {
+		price := r.Int64N(10_000)
+		o.Items = append(o.Items, item{m.product(product), quantity, decimal(price, currencies[currency])})
+		o.total += price * quantity
+	}
+	for range 1 + r.IntN(3) {
+		add(strconv.Itoa(r.IntN(products)), 1+r.Int64N(5))
+	}
+	switch k.product {
+	case scarce:
+		add(scarce, 1)
+	case short:
+		add(short, 2+r.Int64N(5))
+	case nowhere:
+		add(nowhere, 1)
+	}
+	return o
+}
+
+func (m *campaign) product(name string) string   { return m.run + "-" + name }
+func (m *campaign) stockPath(name string) string { return "/v1/stock/" + m.product(name) }
+
+func (m *campaign) count(name string) (n int) {
+	for _, o := range m.orders {
+		if o.kind.name == name {
+			n++
+		}
+	}
+	return n
+}
+
+// decimal writes minor units as the API does.
+func decimal(minor int64, decimals int) string {
+	digits := fmt.Sprintf("%0*d", decimals+1, minor)
+	if decimals == 0 {
+		return digits
+	}
+	return digits[:len(digits)-decimals] + "." + digits[len(digits)-decimals:]
+}
+
+// minor reads an amount of the API.
+func minor(amount string) (int64, error) { return strconv.ParseInt(strings.Replace(amount, ".", "", 1), 10, 64) }
+
+// place places all orders; each client follows an order to its end before it places the next one.
+func (m *campaign) place() {
+	m.t.Helper()
+	began := time.Now()
+	ctx, stop := context.WithTimeout(m.t.Context(), limit)
+	defer stop()
+	m.each(func(o *placed) error {
+		if err := m.placeOne(ctx, o); err != nil {
+			return fmt.Errorf("place: %w", err)
+		}
+		m.placings.pass()
+		if err := m.follow(ctx, o); err != nil {
+			return err
+		}
+		m.endings.pass()
+		return nil
+	})
+	took := time.Since(began)
+	m.t.Logf("%d orders in %.1fs: %.0f orders/s; %d requests were sent again", len(m.orders), took.Seconds(),
+		float64(len(m.orders))/took.Seconds(), m.refused.Load())
+}
+
+// each calls f with each order, 16 at a time. What went wrong fails the test.
+func (m *campaign) each(f func(*placed) error) {
+	m.t.Helper()
+	var group errgroup.Group
+	next := make(chan *placed, len(m.orders))
+	for _, o := range m.orders {
+		next <- o
+	}
+	close(next)
+	for range clients {
+		group.Go(func() error {
+			var errs []error
+			for o := range next {
+				if err := f(o); err != nil {
+					errs = append(errs, fmt.Errorf("%s order %s: %w", o.kind.name, o.id, err))
+				}
+			}
+			return errors.Join(errs...)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		m.t.Fatal(err)
+	}
+}
+
+func (m *campaign) placeOne(ctx context.Context, o *placed) error {
+	a, err := m.insist(ctx, "/v1/orders", o.placement, "Idempotency-Key: "+o.key)
+	if err != nil {
+		return err
+	}
+	if a.status != http.StatusCreated {
+		return errors.New(a.String())
+	}
+	o.id = strings.TrimPrefix(a.header.Get("Location"), "/v1/orders/")
+	if !o.cancel {
+		return nil
+	}
+	select {
+	case <-time.After(o.cancelAfter):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if a, err = m.insist(ctx, "/v1/orders/"+o.id+"/cancel", nil); err != nil {
+		return fmt.Errorf("cancel: %w", err)
+	}
+	if o.cancelled = a.status; a.status != http.StatusAccepted && a.status != http.StatusConflict {
+		return fmt.Errorf("cancel: %s", a)
+	}
+	return nil
+}
+
+// insist posts until there is an answer, if the campaign is patient.
+func (m *campaign) insist(ctx context.Context, path string, body any, headers ...string) (a *answer, err error) {
+	again := until(ctx, func() error {
+		a, err = m.send(ctx, http.MethodPost, path, body, headers...)
+		if !m.patient || err == nil && a.status < http.StatusInternalServerError {
+			return nil
+		}
+		m.refused.Add(1)
+		return cmp.Or(err, errors.New(a.String()))
+	})
+	return a, cmp.Or(again, err)
+}
+
+// follow waits until the order has ended as it may.
+func (m *campaign) follow(ctx context.Context, o *placed) error {
+	return until(ctx, func() error {
+		end, err := read[order](ctx, m.client, "/v1/orders/"+o.id)
+		if err != nil {
+			return err
+		}
+		if !end.ended() {
+			return fmt.Errorf("it is still %s", end.Status)
+		}
+		o.end = end
+		return nil
+	})
+}
+
+// check compares what became of the orders with what may become of them, to the unit and to the cent.
+func (m *campaign) check() {
+	m.t.Helper()
+	ctx, stop := context.WithTimeout(m.t.Context(), limit)
+	defer stop()
+	m.each(func(o *placed) error { return until(ctx, func() error { return m.compare(ctx, o) }) })
+	m.checkStock()
+	m.each(func(o *placed) error { // and it is still so, now that everything has come to rest
+		return cmp.Or(m.compare(ctx, o), m.checkTimeline(ctx, o))
+	})
+	m.report()
+}
+
+// compare reads what the services have of an order.
+func (m *campaign) compare(ctx context.Context, o *placed) error {
+	end, err := read[order](ctx, m.client, "/v1/orders/"+o.id)
+	if err != nil {
+		return err
+	}
+	payments, err1 := m.ofOrder(ctx, o, "payments")
+	reservations, err2 := m.ofOrder(ctx, o, "reservations")
+	shipments, err3 := m.ofOrder(ctx, o, "shipments")
+	if err := cmp.Or(err1, err2, err3); err != nil {
+		return err
+	}
+	o.end, o.summary = end, strings.TrimSuffix(end.Status+"/"+end.CancelReason, "/")
+	for _, rows := range [][]map[string]any{payments, reservations, shipments} {
+		o.summary += " " + statuses(rows)
+	}
+	if !slices.Contains(o.ends, o.summary) {
+		return fmt.Errorf("it ended as %q, which is none of %q", o.summary, o.ends)
+	}
+	return cmp.Or(o.checkMoney(payments), o.checkParcel(shipments), o.checkCancellation())
+}
+
+func (m *campaign) ofOrder(ctx context.Context, o *placed, what string) ([]map[string]any, error) {
+	found, err := read[map[string][]map[string]any](ctx, m.client, "/v1/"+what+"?order_id="+o.id)
+	return found[what], err
+}
+
+func statuses(rows []map[string]any) string {
+	all := []string{}
+	for _, row := range rows {
+		all = append(all, fmt.Sprint(row["status"]))
+	}
+	return cmp.Or(strings.Join(all, "+"), "-")
+}
+
+func (o *placed) checkMoney(payments []map[string]any) error {
+	want, none := decimal(o.total, currencies[o.Currency]), decimal(0, currencies[o.Currency])
+	if o.end.TotalAmount != want || o.end.Currency != o.Currency {
+		return fmt.Errorf("its total is %s %s, want %s %s", o.end.TotalAmount, o.end.Currency, want, o.Currency)
+	}
+	for _, p := range payments {
+		back := none
+		if p["status"] == "refunded" {
+			back = want
+		}
+		if p["amount"] != want || p["refunded_amount"] != back || p["currency"] != o.Currency {
+			return fmt.Errorf("its payment is %v, want amount %s, refunded %s %s", p, want, back, o.Currency)
+		}
+		if moved := p["status"] == "charged" || p["status"] == "refunded"; moved != (p["gateway_reference"] != nil) {
+			return fmt.Errorf("its payment is %v: there is a reference of the gateway if money was moved", p)
+		}
+	}
+	return nil
+}
+
+func (o *placed) checkParcel(shipments []map[string]any) error {
+	for _, s := range shipments {
+		if created := s["status"] == "created"; created != (s["tracking_number"] != nil) || created != (s["carrier"] != nil) {
+			return fmt.Errorf("its shipment is %v: there is a tracking number if it was created", s)
+		}
+	}
+	return nil
+}
+
+func (o *placed) checkCancellation() error {
+	customer := strings.Contains(o.summary, "customer_request")
+	if customer && o.cancelled != http.StatusAccepted {
+		return fmt.Errorf("it is %s, though the cancellation was answered with %d", o.summary, o.cancelled)
+	}
+	return nil
+}
+
+// checkTimeline looks at the order's events: each happened once, and one of them ended it.
+func (m *campaign) checkTimeline(ctx context.Context, o *placed) error {
+	line, err := read[struct{ Events []moment }](ctx, m.client, "/v1/orders/"+o.id+"/events")
+	if err != nil {
+		return err
+	}
+	seen := map[string]int{}
+	for _, e := range line.Events {
+		seen[e.Type]++
+	}
+	for name, n := range seen {
+		if n > 1 {
+			return fmt.Errorf("%s happened %d times: %v", name, n, line.Events)
+		}
+	}
+	want := map[string]int{"OrderPlaced": 1, "OrderShipped": 0, "OrderCancelled": 0, "CancellationRequested": 0, "CancellationRejected": 0}
+	want[map[string]string{"shipped": "OrderShipped", "cancelled": "OrderCancelled"}[o.end.Status]] = 1
+	if o.cancelled == http.StatusAccepted {
+		want["CancellationRequested"] = 1
+		if o.end.Status == "shipped" {
+			want["CancellationRejected"] = 1
+		}
+	}
+	for name, n := range want {
+		if seen[name] != n {
+			return fmt.Errorf("%s happened %d times and not %d: %v", name, seen[name], n, line.Events)
+		}
+	}
+	return nil
+}
+
+// checkStock waits until the stock is what is left after the parcels.
+func (m *campaign) checkStock() {
+	m.t.Helper()
+	out := map[string]int64{}
+	var scarceShipped int64
+	for _, o := range m.orders {
+		if o.end.Status != "shipped" {
+			continue
+		}
+		for _, i := range o.Items {
+			out[i.ProductID] += i.Quantity
+		}
+		if o.product == scarce {
+			scarceShipped++
+		}
+	}
+	if want := min(m.stock[scarce], int64(m.count("scarce"))); scarceShipped != want {
+		m.t.Errorf("%d orders of what is scarce were shipped, want %d", scarceShipped, want)
+	}
+	eventually(m.t, "stock", func() error {
+		for product, put := range m.stock {
+			id := m.product(product)
+			want := stock{ProductID: id, OnHand: put - out[id], Shipped: out[id], Available: put - out[id]}
+			got, err := read[stock](m.t.Context(), m.client, m.stockPath(product))
+			if err != nil {
+				return err
+			}
+			if got != want {
+				return fmt.Errorf("stock is %+v, want %+v", got, want)
+			}
+		}
+		return nil
+	})
+}
+
+// report adds everything up.
+func (m *campaign) report() {
+	m.t.Helper()
+	ends, money := map[string]int{}, map[string]int64{}
+	for _, o := range m.orders {
+		ends[o.summary]++
+		if o.end.Status == "shipped" {
+			total, err := minor(o.end.TotalAmount)
+			if err != nil {
+				m.t.Error(err)
+			}
+			money[o.Currency] += total
+		}
+	}
+	for summary, n := range ends {
+		m.t.Logf("%4d %s", n, summary)
+	}
+	m.t.Logf("kept, in minor units: %v", money)
+}
+
+// milestones lets others wait until something has happened often enough.
+type milestones struct {
+	mu      sync.Mutex
+	passed  int
+	waiting map[int]chan struct{}
+}
+
+func (s *milestones) pass() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.passed++
+	if c := s.waiting[s.passed]; c != nil {
+		close(c)
+	}
+}
+
+// after returns a channel that is closed when it has happened n times. It is called before.
+func (s *milestones) after(n int) <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.waiting == nil {
+		s.waiting = map[int]chan struct{}{}
+	}
+	s.waiting[n] = make(chan struct{})
+	return s.waiting[n]
+}
