@@ -53,6 +53,11 @@ exit code; the services' log is then in .orderflow/log/orderflow.log. AMQP_URL a
 }
 
 func up(cmd *cobra.Command, dir string, command []string) (err error) {
+	if len(command) > 0 {
+		if _, err := exec.LookPath(command[0]); err != nil {
+			return usagef("%w", err)
+		}
+	}
 	cfg, err := loadConfig()
 	if err != nil {
 		return err
