@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,7 +45,7 @@ func NewProblem(status int, format string, args ...any) *Problem {
 
 // invalidField makes the problem of a body that is well-formed but says something that cannot be.
 func invalidField(status int, f *event.FieldError) *Problem {
-	p := NewProblem(status, "%s", f.Error())
+	p := NewProblem(status, "%s %s", cmp.Or(f.Pointer, "the body"), f.Detail)
 	p.Errors = []FieldError{{Pointer: f.Pointer, Detail: f.Detail}}
 	return p
 }

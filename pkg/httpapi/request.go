@@ -6,6 +6,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -65,6 +66,18 @@ func PathID(c echo.Context, name, what string) (uuid.UUID, error) {
 		return id, NewProblem(http.StatusNotFound, "there is no %s %q: an id is a UUID", what, c.Param(name))
 	}
 	return id, nil
+}
+
+// PathText reads a text from the path, as it was before it was escaped.
+func PathText(c echo.Context, name string) (string, error) {
+	given, err := c.Param(name), error(nil)
+	if c.Request().URL.RawPath != "" { // only then echo looks at the escaped path
+		given, err = url.PathUnescape(given)
+	}
+	if err != nil || !utf8.ValidString(given) {
+		return "", invalidParameter(name, "is not text")
+	}
+	return given, nil
 }
 
 // QueryID reads a required id from the query.

@@ -1,12 +1,13 @@
 package inventory
 
 import (
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -18,8 +19,10 @@ import (
 	"orderflow/pkg/postgres"
 )
 
-// maxOnHand keeps sums of stock within 64 bits.
-const maxOnHand = 1_000_000_000_000
+const (
+	maxOnHand    = 1_000_000_000_000 // keeps sums of stock within 64 bits
+	maxProductID = 200               // characters, as in an order
+)
 
 type api struct{ db *pgxpool.Pool }
 
@@ -47,7 +50,7 @@ func (a api) listStock(c echo.Context) error {
 		return err
 	}
 	after, err := base64.RawURLEncoding.DecodeString(c.QueryParam("cursor"))
-	if err != nil || !utf8.Valid(after) {
+	if err != nil || !utf8.Valid(after) || bytes.ContainsRune(after, 0) {
 		return httpapi.InvalidCursor(c.QueryParam("cursor"))
 	}
 	page, err := stockAfter(c.Request().Context(), a.db, string(after), limit+1)
@@ -110,10 +113,10 @@ func (a api) putStock(c echo.Context) error {
 	return httpapi.JSON(c, http.StatusOK, stock)
 }
 
-// productID reads the product from the path.
+// productID reads the product from the path. What no order could name is not found.
 func productID(c echo.Context) (string, error) {
-	product, err := url.PathUnescape(c.Param("product_id"))
-	if err != nil || strings.TrimSpace(product) == "" || len(product) > 800 || !utf8.ValidString(product) || strings.ContainsRune(product, 0) {
+	product, err := httpapi.PathText(c, "product_id")
+	if err != nil || strings.TrimSpace(product) == "" || utf8.RuneCountInString(product) > maxProductID || strings.ContainsFunc(product, unicode.IsControl) {
 		return "", httpapi.NewProblem(http.StatusNotFound, "%q cannot be the id of a product", c.Param("product_id"))
 	}
 	return product, nil
