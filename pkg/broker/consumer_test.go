@@ -418,3 +418,51 @@ func TestLooksDoNotWearOutADeadLetter(t *testing.T) {
 		t.Errorf("after 30 looks the queue has %v", n)
 	}
 }
+
+// A message that kills its consumer, again and again, goes to the dead-letter queue alone, although the consumer held many others
+// each time it died.
+func TestAKillerDiesAlone(t *testing.T) {
+	const killer, messages = "100", 200
+	env := devtest.New(t)
+	observer := connect(t, env.AMQPURL)
+	declareQueue(t, observer, "q")
+	publishAll(t, publisher(t, observer), numbered("q", messages))
+
+	proxy, through := newProxy(t, env.AMQPURL)
+	b := connect(t, through)
+	var mu sync.Mutex
+	acked := map[string]int{}
+	deaths := 0
+	for depth(t, observer, DeadLetterQueue("q")) == 0 {
+		ctx, die := context.WithTimeout(t.Context(), 2*time.Second) // a life without the killer ends, too
+		b.Consume(ctx, ConsumerConfig{Queue: "q", Prefetch: messages, Batch: 50}, func(batch []*Delivery) {
+			if slices.ContainsFunc(batch, func(d *Delivery) bool { return d.ID == killer }) {
+				proxy.cut()
+				die()
+				return
+			}
+			if Ack(batch) != nil {
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for _, d := range batch {
+				acked[d.ID]++
+			}
+		})
+		die()
+		if deaths++; deaths > deliveryLimit+5 {
+			t.Fatalf("after %d deaths the killer still lives", deaths)
+		}
+	}
+	if dead := idsIn(t, observer, DeadLetterQueue("q")); !maps.Equal(dead, map[string]int{killer: 1}) {
+		t.Errorf("dead are %v, want only %s", dead, killer)
+	}
+	rest := consumeAll(t, observer, "q")
+	want := ids(messages)
+	delete(want, killer)
+	for id := range acked {
+		delete(want, id)
+	}
+	rest.until(t, want)
+}
