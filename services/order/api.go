@@ -29,9 +29,28 @@ type api struct {
 type placeRequest struct {
 	CustomerID      string        `json:"customer_id"`
 	Currency        string        `json:"currency"`
-	Items           []event.Item  `json:"items"`
+	Items           []placeItem   `json:"items"`
 	PaymentMethod   string        `json:"payment_method"`
 	ShippingAddress event.Address `json:"shipping_address"`
+}
+
+// placeItem is an item whose price has to be said: in a currency without decimals, one that is missing would be a price of nothing.
+type placeItem struct {
+	ProductID string        `json:"product_id"`
+	Quantity  int64         `json:"quantity"`
+	UnitPrice *event.Amount `json:"unit_price"`
+}
+
+// items are those of an order.
+func (r *placeRequest) items() ([]event.Item, error) {
+	items := make([]event.Item, len(r.Items))
+	for i, item := range r.Items {
+		if item.UnitPrice == nil {
+			return nil, &event.FieldError{Pointer: fmt.Sprintf("/items/%d/unit_price", i), Detail: "is missing"}
+		}
+		items[i] = event.Item{ProductID: item.ProductID, Quantity: item.Quantity, UnitPrice: *item.UnitPrice}
+	}
+	return items, nil
 }
 
 // view is an order as clients see it.
@@ -137,8 +156,12 @@ func readTerms(c echo.Context) (event.Order, []byte, error) {
 	if err := httpapi.Decode(body, &r); err != nil {
 		return event.Order{}, nil, err
 	}
+	items, err := r.items()
+	if err != nil {
+		return event.Order{}, nil, err
+	}
 	terms := event.Order{
-		OrderID: event.NewID(), CustomerID: r.CustomerID, Currency: r.Currency, Items: r.Items,
+		OrderID: event.NewID(), CustomerID: r.CustomerID, Currency: r.Currency, Items: items,
 		PaymentMethod: r.PaymentMethod, ShippingAddress: r.ShippingAddress,
 	}
 	if err := terms.ValidateTerms(); err != nil {
@@ -163,7 +186,7 @@ func (a api) get(c echo.Context) error {
 	}
 	tag := fmt.Sprintf("%q", fmt.Sprint(o.Version))
 	c.Response().Header().Set("ETag", tag)
-	if c.Request().Header.Get("If-None-Match") == tag {
+	if httpapi.NotModified(c, tag) {
 		return c.NoContent(http.StatusNotModified)
 	}
 	return httpapi.JSON(c, http.StatusOK, viewOf(o))
