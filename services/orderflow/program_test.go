@@ -202,5 +202,5 @@ func (j *journal) String() string {
 // worst is the last lines that are more than information.
 func (j *journal) worst() string {
 	lines := slices.DeleteFunc(strings.Split(j.String(), "\n"), func(s string) bool { return strings.Contains(s, `"level":"INFO"`) })
-	return strings.Join(lines[max(0, len(lines)-60):], "\n")
+	return strings.Join(lines[max(0, len(lines)-30):], "\n")
 }

@@ -1,0 +1,160 @@
+package main_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"orderflow/pkg/devstack/devtest"
+)
+
+// TestREST tries the rules of the API on one running program.
+func TestREST(t *testing.T) {
+	p := serve(t, *devtest.New(t))
+	for _, product := range []string{"book", "lamp"} {
+		putStock(t, p.client, product, 1_000_000)
+	}
+	for _, part := range []struct {
+		name string
+		run  func(*testing.T, *client)
+	}{
+		{"an order that says something wrong", testWrongOrders},
+		{"a body that is no order", testWrongBodies},
+		{"the largest orders", testLargestOrders},
+		{"Idempotency-Key", testIdempotency},
+		{"list of orders", testOrderList},
+		{"a walk through a list that grows", testWalk},
+		{"one order", testOneOrder},
+		{"cancel", testCancel},
+		{"stock", testStock},
+		{"routes", testRoutes},
+	} {
+		t.Run(part.name, func(t *testing.T) { part.run(t, p.client) })
+	}
+}
+
+// goodOrder is an order that can be shipped.
+func goodOrder(customer string) placement {
+	return placement{
+		CustomerID: customer, Currency: "EUR", PaymentMethod: "pm_ok", Items: []item{{"book", 2, "19.99"}, {"lamp", 1, "0.05"}},
+		ShippingAddress: address{"Ada Lovelace", "12 St James Square", "London", "SW1Y 4JH", "GB"},
+	}
+}
+
+// absent is the value of a field that is left out.
+type absent struct{}
+
+// with changes one field of what v is as JSON; the pointer says which.
+func with(v any, pointer string, value any) map[string]any {
+	text, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	var root map[string]any
+	if err := json.Unmarshal(text, &root); err != nil {
+		panic(err)
+	}
+	steps := strings.Split(pointer, "/")[1:]
+	at := any(root)
+	for _, step := range steps[:len(steps)-1] {
+		switch node := at.(type) {
+		case map[string]any:
+			at = node[step]
+		case []any:
+			var i int
+			fmt.Sscan(step, &i)
+			at = node[i]
+		}
+	}
+	last := at.(map[string]any)
+	if last[steps[len(steps)-1]] = value; value == (absent{}) {
+		delete(last, steps[len(steps)-1])
+	}
+	return root
+}
+
+// expectProblem checks that an answer is problem details of that status, about that field if there is one.
+func expectProblem(t *testing.T, a *answer, status int, pointer string) {
+	t.Helper()
+	if kind := a.header.Get("Content-Type"); kind != "application/problem+json" || a.status != status {
+		t.Errorf("%q %s, want problem details of status %d", kind, a, status)
+		return
+	}
+	p := unmarshal[problem](t, a.body)
+	if p.Status != status || p.Type == "" || p.Title == "" || p.Detail == "" || strings.TrimSpace(p.Detail) != p.Detail {
+		t.Errorf("problem details are not complete: %s", a)
+	}
+	if pointer != "" && (len(p.Errors) != 1 || p.Errors[0].Pointer+p.Errors[0].Parameter != pointer || p.Errors[0].Detail == "") {
+		t.Errorf("want something about %s: %s", pointer, a)
+	}
+}
+
+func place(t *testing.T, c *client, body any, headers ...string) order {
+	t.Helper()
+	a := c.call(t, http.MethodPost, "/v1/orders", body, headers...)
+	if a.status != http.StatusCreated {
+		t.Fatalf("place: %s", a)
+	}
+	o := unmarshal[order](t, a.body)
+	if a.header.Get("Location") != "/v1/orders/"+o.OrderID {
+		t.Errorf("Location is %q, the order %s", a.header.Get("Location"), o.OrderID)
+	}
+	return o
+}
+
+func follow(t *testing.T, c *client, id string) (o order) {
+	t.Helper()
+	eventually(t, "order "+id, func() error {
+		if o = get[order](t, c, "/v1/orders/"+id); !o.ended() {
+			return fmt.Errorf("is still %s", o.Status)
+		}
+		return nil
+	})
+	return o
+}
+
+func putStock(t *testing.T, c *client, product string, onHand int64) {
+	t.Helper()
+	a := c.call(t, http.MethodPut, "/v1/stock/"+product, map[string]int64{"on_hand": onHand})
+	if a.status != http.StatusOK {
+		t.Fatalf("put stock: %s", a)
+	}
+}
+
+func testRoutes(t *testing.T, c *client) {
+	id := "01890000-0000-7000-8000-000000000001"
+	for _, r := range []struct {
+		method, path string
+		status       int
+	}{
+		{"GET", "/", 404}, {"GET", "/v1", 404}, {"GET", "/v2/orders", 404}, {"GET", "/v1/orders/", 404}, {"GET", "/v1/orders/" + id + "/none", 404},
+		{"DELETE", "/v1/orders", 405}, {"PUT", "/v1/orders", 405}, {"PATCH", "/v1/orders/" + id, 405}, {"GET", "/v1/orders/" + id + "/cancel", 405},
+		{"POST", "/v1/payments", 405}, {"DELETE", "/v1/stock/book", 405}, {"POST", "/healthz", 405},
+		{"GET", "/v1/orders/" + id, 404}, {"GET", "/v1/orders/" + id + "/events", 404}, {"POST", "/v1/orders/" + id + "/cancel", 404},
+		{"GET", "/v1/orders/1", 404}, {"GET", "/v1/orders/" + strings.Repeat("9", 5000), 404}, {"GET", "/v1/orders/%00", 404},
+		{"GET", "/v1/orders/1/events", 404}, {"POST", "/v1/orders/1/cancel", 404}, {"GET", "/v1/stock/none", 404},
+	} {
+		t.Run(r.method+" "+r.path[:min(len(r.path), 60)], func(t *testing.T) {
+			a := c.call(t, r.method, r.path, nil)
+			expectProblem(t, a, r.status, "")
+			if allow := a.header.Get("Allow"); r.status == 405 && allow == "" {
+				t.Error("what is allowed is not said")
+			}
+		})
+	}
+	for _, what := range []string{"payments", "reservations", "shipments"} {
+		expectProblem(t, c.call(t, "GET", "/v1/"+what, nil), 400, "order_id")
+		expectProblem(t, c.call(t, "GET", "/v1/"+what+"?order_id=1", nil), 400, "order_id")
+		expectProblem(t, c.call(t, "GET", "/v1/"+what+"?order_id=%00", nil), 400, "order_id")
+		if a := c.call(t, "GET", "/v1/"+what+"?order_id="+id, nil); a.status != 200 || strings.TrimSpace(string(a.body)) != `{"`+what+`":[]}` {
+			t.Errorf("%s of an order that does not exist: %s", what, a)
+		}
+	}
+	for path, want := range map[string]string{"/healthz": "ok", "/readyz": "ready"} {
+		if got := get[struct{ Status string }](t, c, path).Status; got != want {
+			t.Errorf("%s says %q, want %q", path, got, want)
+		}
+	}
+}
