@@ -64,7 +64,7 @@ func lock(ctx context.Context, tx *postgres.Tx, events []*event.Event) (map[uuid
 	return payments, nil
 }
 
-// update writes payments back that were locked.
+// update writes payments back that were locked. Those that are as they were stay untouched: a repeated event leaves no trace.
 func update(tx *postgres.Tx, payments map[uuid.UUID]*Payment) {
 	if len(payments) == 0 {
 		return
@@ -80,7 +80,8 @@ func update(tx *postgres.Tx, payments map[uuid.UUID]*Payment) {
 		UPDATE payments p SET status = v.status, refunded_amount = v.refunded, gateway_reference = v.reference,
 			undo_reason = v.undo, updated_at = now()
 		FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[]) AS v (order_id, status, refunded, reference, undo)
-		WHERE p.order_id = v.order_id`, orders, statuses, refunded, references, undo)
+		WHERE p.order_id = v.order_id AND (p.status, p.refunded_amount, p.gateway_reference, p.undo_reason)
+			IS DISTINCT FROM (v.status, v.refunded, v.reference, v.undo)`, orders, statuses, refunded, references, undo)
 }
 
 // row is a payment as the table has it.

@@ -59,7 +59,7 @@ func lock(ctx context.Context, tx *postgres.Tx, events []*event.Event) (map[uuid
 	return shipments, nil
 }
 
-// update writes shipments back that were locked.
+// update writes shipments back that were locked. Those that are as they were stay untouched.
 func update(tx *postgres.Tx, shipments map[uuid.UUID]*Shipment) {
 	n := len(shipments)
 	orders, statuses, asked := make([]uuid.UUID, 0, n), make([]Status, 0, n), make([]bool, 0, n)
@@ -72,7 +72,8 @@ func update(tx *postgres.Tx, shipments map[uuid.UUID]*Shipment) {
 		UPDATE shipments s SET status = v.status, carrier = v.carrier, tracking_number = v.tracking, cancel_asked = v.asked,
 			updated_at = now()
 		FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bool[]) AS v (order_id, status, carrier, tracking, asked)
-		WHERE s.order_id = v.order_id`, orders, statuses, carriers, tracking, asked)
+		WHERE s.order_id = v.order_id AND (s.status, s.carrier, s.tracking_number, s.cancel_asked)
+			IS DISTINCT FROM (v.status, v.carrier, v.tracking, v.asked)`, orders, statuses, carriers, tracking, asked)
 }
 
 // row is a shipment as the table has it.
