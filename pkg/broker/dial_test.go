@@ -40,6 +40,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		"wrong vhost":    {wrongVhost.String(), []string{`"nowhere"`, "virtual host"}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			err := open(t, time.Minute, c.url)
 			if !IsSetup(err) {
 				t.Fatalf("error %v, want a fault of the setup, at once", err)

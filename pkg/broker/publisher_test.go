@@ -179,6 +179,7 @@ func TestPublisherLosesItsConnection(t *testing.T) {
 }
 
 func TestPublisherSurvivesABrokerThatIsKilled(t *testing.T) {
+	t.Parallel()
 	env := devtest.Own(t)
 	b := connect(t, env.AMQPURL)
 	declareQueue(t, b, "q")
@@ -233,6 +234,7 @@ func TestPublisherIsHeldBack(t *testing.T) {
 
 // A broker with an alarm does not even read that somebody wants to close the connection.
 func TestCloseWhileHeldBack(t *testing.T) {
+	t.Parallel()
 	env := devtest.New(t)
 	holder, through := newProxy(t, env.AMQPURL)
 	b := connect(t, through)
@@ -249,6 +251,7 @@ func TestCloseWhileHeldBack(t *testing.T) {
 
 // Large messages fill the socket, so that the publisher stands in the middle of a write when the network stops.
 func TestPublisherMendsAStalledConnection(t *testing.T) {
+	t.Parallel()
 	env := devtest.New(t)
 	staller, through := newProxy(t, env.AMQPURL)
 	b := connect(t, through+"?heartbeat=1")
@@ -273,6 +276,7 @@ func TestPublisherMendsAStalledConnection(t *testing.T) {
 }
 
 func TestCloseWhileStalledInAWrite(t *testing.T) {
+	t.Parallel()
 	env := devtest.New(t)
 	staller, through := newProxy(t, env.AMQPURL)
 	b := connect(t, through)

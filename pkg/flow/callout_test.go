@@ -84,6 +84,7 @@ func (h *house) calling(s *system, parallel int) Handler {
 }
 
 func TestCallsHappenOnceEach(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	h.observe()
 	sys := newSystem(func(context.Context, *event.Event, int) (string, error) { return "ok", nil })
@@ -110,6 +111,7 @@ func TestCallsHappenOnceEach(t *testing.T) {
 
 // Calls that hang do not hold up the events beside and behind them.
 func TestSlowCallsHoldUpNobody(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	release := make(chan struct{})
 	sys := newSystem(func(ctx context.Context, e *event.Event, _ int) (string, error) {
@@ -143,6 +145,7 @@ func TestSlowCallsHoldUpNobody(t *testing.T) {
 
 // While the system is away nothing is lost, dead-lettered or counted as an attempt; when it is back everything goes on.
 func TestUnavailableSystem(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	var away atomic.Bool
 	away.Store(true)
@@ -176,6 +179,7 @@ func TestUnavailableSystem(t *testing.T) {
 
 // A slow call that then says that the system is away starts over, too.
 func TestSlowRefusals(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	sys := newSystem(func(ctx context.Context, _ *event.Event, n int) (string, error) {
 		if n <= 2 {
@@ -194,6 +198,7 @@ func TestSlowRefusals(t *testing.T) {
 
 // An event's own failures of its call are tried again by the delay queues, and then it dies; the others are not concerned.
 func TestFailedCalls(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	sys := newSystem(func(_ context.Context, e *event.Event, n int) (string, error) {
 		switch {
@@ -232,6 +237,7 @@ func TestFailedCalls(t *testing.T) {
 
 // Events that have more to do start over with Intend, without a redelivery, and have their effect at the end.
 func TestAgain(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	h.observe()
 	sys := newSystem(func(ctx context.Context, e *event.Event, n int) (string, error) {
@@ -259,6 +265,7 @@ func TestAgain(t *testing.T) {
 
 // The service is stopped by force between Intend and Record, as by a crash: the event comes again and the call is made again.
 func TestStopBetweenIntendAndRecord(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	h.observe()
 	h.cfg.DrainTimeout = 200 * time.Millisecond
@@ -291,6 +298,7 @@ func TestStopBetweenIntendAndRecord(t *testing.T) {
 
 // On stop, slow calls that are under way are waited for.
 func TestStopWaitsForSlowCalls(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	release := make(chan struct{})
 	asked := make(chan struct{}, 10)

@@ -57,6 +57,7 @@ func wantHeaders(t *testing.T, d *broker.Delivery, reason string, attempts int64
 
 // Of 200 events in a batch one is poisonous: the others commit, and it alone goes through the delays and dies.
 func TestPoisonIsIsolated(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	h.observe()
 	good := placed(199, "ok")
@@ -87,6 +88,7 @@ func TestPoisonIsIsolated(t *testing.T) {
 }
 
 func TestFailuresOfEveryKind(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	flaky, panics, rejected, good := placed(1, "flaky"), placed(1, "panic"), placed(1, "reject"), placed(5, "ok")
 	h.feed(append(append(append(flaky, panics...), rejected...), good...)...)
@@ -107,6 +109,7 @@ func TestFailuresOfEveryKind(t *testing.T) {
 }
 
 func TestInvalidMessagesDieAtOnce(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	base := func() broker.Message { return message(t, placed(1, "ok")[0]) }
 	change := func(old, new string) broker.Message {
@@ -190,6 +193,7 @@ func TestInvalidMessagesDieAtOnce(t *testing.T) {
 
 // A foreign message may have so many headers that there is no room for those of the runtime. It must not stop the service.
 func TestHeadersThatLeaveNoRoom(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	m := message(t, placed(1, "ok")[0])
 	m.Body = []byte("no event")
@@ -209,6 +213,7 @@ func TestHeadersThatLeaveNoRoom(t *testing.T) {
 
 // A correlation id is a foreign word and may be longer than a property of a message.
 func TestLongCorrelationID(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	h.observe()
 	events := placed(2, "ok")
@@ -224,6 +229,7 @@ func TestLongCorrelationID(t *testing.T) {
 }
 
 func TestDeletedQueuesOfFailuresAreMadeAgain(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	s := h.run(h.effect(), 1)
 	h.manage("DELETE", "/api/queues/VHOST/orders.retry.200ms", nil)
@@ -238,6 +244,7 @@ func TestDeletedQueuesOfFailuresAreMadeAgain(t *testing.T) {
 }
 
 func TestNoRetryDelays(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	h.cfg.RetryDelays = []time.Duration{}
 	h.feed(placed(1, "poison")...)

@@ -19,6 +19,7 @@ func born(t *testing.T, s *Service, events ...*event.Event) {
 }
 
 func TestTransactPublishes(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	h.observe()
 	s := h.run(h.effect(), 1)
@@ -42,6 +43,7 @@ func TestTransactPublishes(t *testing.T) {
 
 // A process commits and dies before it publishes: another one publishes what it left behind.
 func TestSweepPublishesWhatACrashLeftBehind(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	h.observe()
 	cfg := h.cfg
@@ -64,6 +66,7 @@ func TestSweepPublishesWhatACrashLeftBehind(t *testing.T) {
 
 // What is young is its writer's own business.
 func TestSweepLeavesTheYoungAlone(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	cfg := h.cfg
 	cfg.Broker = h.broker
@@ -79,6 +82,7 @@ func TestSweepLeavesTheYoungAlone(t *testing.T) {
 
 // An event that somebody must take and nobody does stays in the outbox until somebody does.
 func TestUnroutableEventWaits(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	s := h.run(h.effect(), 1)
 	events := placed(3, "ok")
@@ -96,6 +100,7 @@ func TestUnroutableEventWaits(t *testing.T) {
 }
 
 func TestEventsThatNobodyNeedAreNoFailure(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	s := h.run(h.effect(), 1)
 	order := placed(1, "ok")[0].Data.(*event.OrderPlaced).Order

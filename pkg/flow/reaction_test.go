@@ -13,6 +13,7 @@ import (
 )
 
 func TestEffectsHappenOnce(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	h.observe()
 	events := placed(300, "ok")
@@ -40,6 +41,7 @@ func TestEffectsHappenOnce(t *testing.T) {
 
 // The time that a transaction may take is the reaction's, too.
 func TestReactionsHaveADeadline(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	limited := make(chan bool, 10)
 	h.run(React(func(ctx context.Context, _ *postgres.Tx, batch []*event.Event) ([]*event.Event, error) {
@@ -55,6 +57,7 @@ func TestReactionsHaveADeadline(t *testing.T) {
 
 // On stop, what is in hand is finished; the rest waits in the queue, and nothing is lost.
 func TestStopFinishesWhatIsInHand(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	h.observe()
 	h.cfg.Batch = 20

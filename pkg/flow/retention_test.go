@@ -27,6 +27,7 @@ func (h *house) partition(daysAgo int) bool {
 }
 
 func TestFirstID(t *testing.T) {
+	t.Parallel()
 	now := time.Now().UTC().Truncate(day)
 	first, before := firstID(now), uuid.UUID{}
 	id := event.NewID()
@@ -39,6 +40,7 @@ func TestFirstID(t *testing.T) {
 }
 
 func TestOldDaysAreForgotten(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	h.cfg.InboxRetention = 10 * day
 	s := h.run(h.effect(), 1)
@@ -75,6 +77,7 @@ func TestOldDaysAreForgotten(t *testing.T) {
 
 // A day is remembered as long as there is a dead letter of it, which can so be replayed, and has its effect once.
 func TestADeadLetterKeepsItsDay(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	h.cfg.InboxRetention = 10 * day
 	s := h.run(h.effect(), 1)
@@ -110,6 +113,7 @@ func TestADeadLetterKeepsItsDay(t *testing.T) {
 }
 
 func TestOldestDeadLetter(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	dead := aged(5, "ok")
 	m := message(t, dead)
@@ -125,6 +129,7 @@ func TestOldestDeadLetter(t *testing.T) {
 
 // Many processes start at once on an empty schema.
 func TestPrepareByMany(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	var wait sync.WaitGroup
 	for range 6 {

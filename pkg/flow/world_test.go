@@ -15,6 +15,7 @@ import (
 
 // Postgres and RabbitMQ are killed in the middle of 2000 events. All are handled, each once, and no attempt is spent.
 func TestServersAreKilled(t *testing.T) {
+	t.Parallel()
 	env := devtest.Own(t)
 	h := newHouse(t, &env.Env)
 	h.observe()
@@ -57,6 +58,7 @@ func TestServersAreKilled(t *testing.T) {
 
 // The database is not there for a while: nothing is spent or dead-lettered, and the service says what is wrong.
 func TestDatabaseRefuses(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	s := h.run(h.effect(), 2)
 	if err := s.Ready(t.Context()); err != nil {
@@ -77,6 +79,7 @@ func TestDatabaseRefuses(t *testing.T) {
 
 // Two workers whose transactions lock the same rows in opposite order: a deadlock costs no attempt.
 func TestDeadlocks(t *testing.T) {
+	t.Parallel()
 	h := newHouse(t, devtest.New(t))
 	h.exec("CREATE TABLE locks (k text PRIMARY KEY, n int NOT NULL DEFAULT 0)")
 	h.exec("INSERT INTO locks VALUES ('a'), ('b')")
