@@ -112,7 +112,7 @@ func lockDir(dir string) (*os.File, error) {
 			return nil, lockError(dir, owner, err)
 		}
 	}
-	if err := f.Truncate(0); err == nil {
+	if err = f.Truncate(0); err == nil {
 		_, err = f.WriteAt([]byte(strconv.Itoa(os.Getpid())), 0)
 	}
 	if err != nil {

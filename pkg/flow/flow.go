@@ -124,10 +124,10 @@ func (s *Service) Ready(ctx context.Context) error {
 	}
 	var errs []error
 	if !s.publisher.Ready() || !s.cfg.Broker.Connected() {
-		errs = append(errs, errors.New("RabbitMQ: not connected, or it holds publishers back"))
+		errs = append(errs, errors.New("no connection to RabbitMQ, or it holds publishers back"))
 	}
 	if err := s.cfg.DB.Ping(ctx); err != nil {
-		errs = append(errs, fmt.Errorf("Postgres: %w", err))
+		errs = append(errs, fmt.Errorf("no connection to Postgres: %w", err))
 	}
 	return errors.Join(errs...)
 }

@@ -44,7 +44,7 @@ func (i *inbox) prepare(ctx context.Context, cfg Config) error {
 				continue
 			}
 			// LIKE and ATTACH, since CREATE … PARTITION OF would lock out everybody who uses the inbox.
-			sql := fmt.Sprintf(`CREATE TABLE %[1]s (LIKE inbox INCLUDING ALL);
+			sql := fmt.Sprintf(`CREATE TABLE IF NOT EXISTS %[1]s (LIKE inbox INCLUDING ALL);
 				ALTER TABLE inbox ATTACH PARTITION %[1]s FOR VALUES FROM ('%[2]s') TO ('%[3]s')`,
 				d.Format(partitionName), firstID(d), firstID(d.Add(day)))
 			if _, err := tx.Exec(ctx, sql); err != nil {

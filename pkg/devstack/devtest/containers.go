@@ -82,7 +82,7 @@ func connectEngine(ctx context.Context) (*engine, error) {
 		e.host, e.bind = "127.0.0.1", netip.AddrFrom4([4]byte{127, 0, 0, 1})
 	}
 	if e.docker, err = testcontainers.NewDockerClientWithOpts(ctx); err != nil {
-		return nil, fmt.Errorf("Docker client: %w", err)
+		return nil, fmt.Errorf("client of the Docker engine: %w", err)
 	}
 	if e.reaper, err = reaperIfNeeded(); err != nil {
 		return nil, errors.Join(err, e.docker.Close())
