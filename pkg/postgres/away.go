@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"errors"
+	"io"
+	"net"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -11,8 +13,9 @@ import (
 // installation. The codes are those of the manual's appendix A.
 func Away(err error) bool {
 	var connect *pgconn.ConnectError
-	if errors.As(err, &connect) || pgconn.SafeToRetry(err) {
-		return true
+	var network net.Error
+	if errors.As(err, &connect) || pgconn.SafeToRetry(err) || errors.As(err, &network) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return true // there is no connection, or it broke off
 	}
 	var pg *pgconn.PgError
 	if !errors.As(err, &pg) {
