@@ -14,8 +14,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 )
 
 // kind is a sort of order, and every way in which it may end.
@@ -77,9 +75,8 @@ type campaign struct {
 	orders  []*placed
 	stock   map[string]int64 // put in, by product
 
-	refused  atomic.Int64 // requests that a patient client had to send again
-	placings milestones
-	endings  milestones
+	refused atomic.Int64 // requests that had to be sent again
+	endings milestones
 }
 
 const clients = 16
@@ -104,10 +101,8 @@ var currencies = map[string]int{"EUR": 2, "USD": 2, "JPY": 0, "KWD": 3}
 // newCampaign thinks n orders up and puts the stock for them in.
 func newCampaign(t testing.TB, c *client, n int) *campaign {
 	t.Helper()
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("%d orders, seed %d", n, seed)
-	r := rand.New(rand.NewPCG(seed, 0))
-	m := &campaign{client: c, t: t, run: fmt.Sprintf("run-%x", seed), stock: map[string]int64{short: 1}}
+	r, run := random(t)
+	m := &campaign{client: c, t: t, run: run, stock: map[string]int64{short: 1}}
 	for i := range n {
 		m.orders = append(m.orders, m.newOrder(r, i, kindOf(i*200/n)))
 	}
@@ -122,6 +117,13 @@ func newCampaign(t testing.TB, c *client, n int) *campaign {
 		}
 	}
 	return m
+}
+
+// random makes a source of chance, and a word for it that nobody else has. The test's log has the seed.
+func random(t testing.TB) (*rand.Rand, string) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	return rand.New(rand.NewPCG(seed, 0)), fmt.Sprintf("run-%x", seed)
 }
 
 func kindOf(n int) *kind {
@@ -190,51 +192,63 @@ func minor(amount string) (int64, error) {
 	return strconv.ParseInt(strings.Replace(amount, ".", "", 1), 10, 64)
 }
 
-// place places all orders; each client follows an order to its end before it places the next one.
+// place places all orders, and returns when they have ended.
 func (m *campaign) place() {
 	m.t.Helper()
-	began := time.Now()
-	ctx, stop := context.WithTimeout(m.t.Context(), limit)
-	defer stop()
-	m.each(func(o *placed) error {
-		if err := m.placeOne(ctx, o); err != nil {
-			return fmt.Errorf("place: %w", err)
-		}
-		m.placings.pass()
-		if err := m.follow(ctx, o); err != nil {
-			return err
-		}
-		m.endings.pass()
-		return nil
-	})
-	took := time.Since(began)
-	m.t.Logf("%d orders in %.1fs: %.0f orders/s; %d requests were sent again", len(m.orders), took.Seconds(),
-		float64(len(m.orders))/took.Seconds(), m.refused.Load())
+	if err := <-m.begin(); err != nil {
+		m.t.Fatal(err)
+	}
 }
 
-// each calls f with each order, 16 at a time. What went wrong fails the test.
-func (m *campaign) each(f func(*placed) error) {
-	m.t.Helper()
-	var group errgroup.Group
+// begin begins to place all orders; each client follows an order to its end before it places the next one. The channel tells of the
+// end of it.
+func (m *campaign) begin() <-chan error {
+	began, over := time.Now(), make(chan error, 1)
+	go func() {
+		ctx, stop := context.WithTimeout(m.t.Context(), limit)
+		defer stop()
+		over <- m.each(func(o *placed) error {
+			if err := m.placeOne(ctx, o); err != nil {
+				return fmt.Errorf("place: %w", err)
+			}
+			if err := m.follow(ctx, o); err != nil {
+				return err
+			}
+			m.endings.pass()
+			return nil
+		})
+		took := time.Since(began)
+		m.t.Logf("%d orders in %.1fs: %.0f orders/s; %d requests were sent again", len(m.orders), took.Seconds(),
+			float64(len(m.orders))/took.Seconds(), m.refused.Load())
+	}()
+	return over
+}
+
+// each calls f with each order, 16 at a time.
+func (m *campaign) each(f func(*placed) error) error {
+	var group sync.WaitGroup
 	next := make(chan *placed, len(m.orders))
 	for _, o := range m.orders {
 		next <- o
 	}
 	close(next)
+	errs := make(chan error, len(m.orders))
 	for range clients {
-		group.Go(func() error {
-			var errs []error
+		group.Go(func() {
 			for o := range next {
 				if err := f(o); err != nil {
-					errs = append(errs, fmt.Errorf("%s order %s: %w", o.kind.name, o.id, err))
+					errs <- fmt.Errorf("%s order %s: %w", o.kind.name, o.id, err)
 				}
 			}
-			return errors.Join(errs...)
 		})
 	}
-	if err := group.Wait(); err != nil {
-		m.t.Fatal(err)
+	group.Wait()
+	close(errs)
+	var all []error
+	for err := range errs {
+		all = append(all, err)
 	}
+	return errors.Join(all...)
 }
 
 func (m *campaign) placeOne(ctx context.Context, o *placed) error {
@@ -271,7 +285,10 @@ func (m *campaign) insist(ctx context.Context, path string, body any, headers ..
 			return nil
 		}
 		m.refused.Add(1)
-		return cmp.Or(err, errors.New(a.String()))
+		if err == nil {
+			err = errors.New(a.String())
+		}
+		return err
 	})
 	return a, cmp.Or(again, err)
 }
@@ -281,6 +298,7 @@ func (m *campaign) follow(ctx context.Context, o *placed) error {
 	return until(ctx, func() error {
 		end, err := read[order](ctx, m.client, "/v1/orders/"+o.id)
 		if err != nil {
+			m.refused.Add(1)
 			return err
 		}
 		if !end.ended() {
@@ -296,11 +314,17 @@ func (m *campaign) check() {
 	m.t.Helper()
 	ctx, stop := context.WithTimeout(m.t.Context(), limit)
 	defer stop()
-	m.each(func(o *placed) error { return until(ctx, func() error { return m.compare(ctx, o) }) })
+	if n := m.refused.Load(); n > 0 && !m.patient {
+		m.t.Errorf("%d requests were refused", n)
+	}
+	if err := m.each(func(o *placed) error { return until(ctx, func() error { return m.compare(ctx, o) }) }); err != nil {
+		m.t.Fatal(err)
+	}
 	m.checkStock()
-	m.each(func(o *placed) error { // and it is still so, now that everything has come to rest
-		return cmp.Or(m.compare(ctx, o), m.checkTimeline(ctx, o))
-	})
+	// It is still so when everything has come to rest.
+	if err := m.each(func(o *placed) error { return cmp.Or(m.compare(ctx, o), m.checkTimeline(ctx, o)) }); err != nil {
+		m.t.Fatal(err)
+	}
 	m.report()
 }
 
@@ -491,4 +515,14 @@ func (s *milestones) after(n int) <-chan struct{} {
 	}
 	s.waiting[n] = make(chan struct{})
 	return s.waiting[n]
+}
+
+// await waits for a milestone of a campaign.
+func await(t testing.TB, milestone <-chan struct{}, over <-chan error) {
+	t.Helper()
+	select {
+	case <-milestone:
+	case err := <-over:
+		t.Fatalf("the campaign is over too early: %v", err)
+	}
 }

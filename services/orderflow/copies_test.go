@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"regexp"
 	"slices"
@@ -133,9 +132,8 @@ func TestEveryEventTwiceMore(t *testing.T) {
 	eventually(t, "each event is seen once", seen(1))
 	before := dump(t, env)
 
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("%d events, seed %d", len(first), seed)
-	r := rand.New(rand.NewPCG(seed, 0))
+	t.Logf("%d events", len(first))
+	r, _ := random(t)
 	again := append(slices.Clone(first), first...)
 	r.Shuffle(len(again), func(i, j int) { again[i], again[j] = again[j], again[i] })
 	all.publish(again...)

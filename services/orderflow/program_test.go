@@ -199,8 +199,10 @@ func (j *journal) String() string {
 	return j.text.String()
 }
 
-// worst is the last lines that are more than information.
+// worst is the last lines that are more than information, without those about messages that failed, of which there are many.
 func (j *journal) worst() string {
-	lines := slices.DeleteFunc(strings.Split(j.String(), "\n"), func(s string) bool { return strings.Contains(s, `"level":"INFO"`) })
-	return strings.Join(lines[max(0, len(lines)-30):], "\n")
+	lines := slices.DeleteFunc(strings.Split(j.String(), "\n"), func(s string) bool {
+		return strings.Contains(s, `"level":"INFO"`) || strings.Contains(s, `"attempts":`)
+	})
+	return strings.Join(lines[max(0, len(lines)-15):], "\n")
 }
