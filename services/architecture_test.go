@@ -1,0 +1,145 @@
+// Package services_test holds the house to its plan: which part may import which.
+package services_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	module = "orderflow"
+	amqp   = "github.com/rabbitmq/amqp091-go"
+)
+
+// rules are the files with the rules of the services, and all that they may import beside the standard library.
+var (
+	rules     = []string{"services/order/order.go", "services/payment/payment.go", "services/inventory/reservation.go", "services/shipping/shipment.go"}
+	rulesNeed = []string{"github.com/google/uuid", module + "/pkg/event"}
+	outside   = []string{"context", "database/sql", "math/rand", "math/rand/v2", "net/http", "os"} // of the standard library
+)
+
+// layers lists what each package of pkg may import of the others; the house is built from below.
+var layers = map[string][]string{
+	"event": {}, "telemetry": {}, "postgres": {}, "broker": {}, "devstack": {},
+	"flow":    {"event", "broker", "postgres", "telemetry"},
+	"httpapi": {"event", "broker", "postgres", "telemetry"},
+	"dlq":     {"broker", "flow"},
+}
+
+// services that know each other by events only; the binary and the test of all rules together know all of them.
+var services = []string{"order", "payment", "inventory", "shipping"}
+
+func TestImports(t *testing.T) {
+	files := 0
+	err := filepath.WalkDir("..", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && strings.HasPrefix(d.Name(), ".") && d.Name() != ".." {
+			return fs.SkipDir
+		}
+		if d.IsDir() || path.Ext(name) != ".go" {
+			return nil
+		}
+		files++
+		parsed, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		file := strings.TrimPrefix(filepath.ToSlash(name), "../")
+		for _, i := range parsed.Imports {
+			if why := forbidden(file, strings.Trim(i.Path.Value, `"`)); why != "" {
+				t.Errorf("%s imports %s: %s", file, i.Path.Value, why)
+			}
+		}
+		return nil
+	})
+	if err != nil || files < 50 {
+		t.Fatalf("%d files looked at, %v", files, err)
+	}
+}
+
+// forbidden tells why a file may not import a package, or "".
+func forbidden(file, imported string) string {
+	test := strings.HasSuffix(file, "_test.go")
+	part := func(prefix, of string) string { // the folder below prefix
+		rest, found := strings.CutPrefix(of, prefix)
+		if !found {
+			return ""
+		}
+		name, _, _ := strings.Cut(rest, "/")
+		return name
+	}
+	from, to := part("pkg/", file), part(module+"/pkg/", imported)
+	service, other := part("services/", file), part(module+"/services/", imported)
+	first, _, _ := strings.Cut(imported, "/")
+	isOurs, isStandard := first == module, !strings.Contains(first, ".")
+	switch {
+	case imported == amqp && from != "broker":
+		return "only pkg/broker speaks AMQP"
+	case from != "" && other != "":
+		return "pkg knows nothing of the services"
+	case slices.Contains(services, service) && other != "" && other != service:
+		return "services know each other by events only"
+	case slices.Contains(rules, file) && !slices.Contains(rulesNeed, imported) && (isOurs || !isStandard):
+		return "rules need only the standard library, uuid and pkg/event"
+	case slices.Contains(rules, file) && slices.Contains(outside, imported):
+		return "rules know nothing of the world outside"
+	case from != "" && to != "" && from != to && !test && !slices.Contains(layers[from], to):
+		return "imports run downward only"
+	}
+	return ""
+}
+
+// TestForbidden shows that the test above can fail.
+func TestForbidden(t *testing.T) {
+	for _, c := range []struct {
+		file, imported string
+		fine           bool
+	}{
+		{"pkg/broker/broker.go", amqp, true},
+		{"pkg/flow/flow.go", amqp, false},
+		{"services/orderflow/x_test.go", amqp, false},
+		{"pkg/flow/flow_test.go", "orderflow/services/order", false},
+		{"services/order/api.go", "orderflow/services/order/inner", true},
+		{"services/order/api.go", "orderflow/services/payment", false},
+		{"services/order/order_test.go", "orderflow/services/payment", false},
+		{"services/orderflow/serve.go", "orderflow/services/payment", true},
+		{"services/payment/payment.go", "github.com/google/uuid", true},
+		{"services/payment/payment.go", "github.com/jackc/pgx/v5", false},
+		{"services/payment/payment.go", "orderflow/pkg/postgres", false},
+		{"services/payment/payment.go", "strings", true},
+		{"services/payment/payment.go", "context", false},
+		{"services/payment/store.go", "context", true},
+		{"pkg/event/event.go", "orderflow/pkg/flow", false},
+		{"pkg/flow/flow.go", "orderflow/pkg/event", true},
+		{"pkg/broker/main_test.go", "orderflow/pkg/devstack/devtest", true},
+		{"pkg/broker/broker.go", "orderflow/pkg/devstack/devtest", false},
+	} {
+		if why := forbidden(c.file, c.imported); (why == "") != c.fine {
+			t.Errorf("%s imports %s: %q", c.file, c.imported, why)
+		}
+	}
+}
+
+// TestRulesReadNoClock also finds out whether the files are there.
+func TestRulesReadNoClock(t *testing.T) {
+	for _, file := range rules {
+		text, err := os.ReadFile(filepath.Join("..", file))
+		if err != nil {
+			t.Error(err)
+		}
+		for _, clock := range []string{"time.Now", "time.Since", "time.Until", "event.NewID", "uuid.New"} {
+			if strings.Contains(string(text), clock) {
+				t.Errorf("%s uses %s: what it is now, and ids, come in", file, clock)
+			}
+		}
+	}
+}
