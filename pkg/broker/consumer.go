@@ -66,6 +66,7 @@ type session struct {
 	name    string // of its consumers
 	waiting chan *Delivery
 	pumps   sync.WaitGroup
+	tags    []string // of the consumers
 
 	mu     sync.Mutex
 	ledger *ledger
@@ -82,17 +83,16 @@ func (b *Broker) consumeOnce(ctx context.Context, cfg ConsumerConfig, handle fun
 		ch: ch, cfg: cfg, name: fmt.Sprintf("%s-%d", b.cfg.Name, time.Now().UnixNano()), ledger: newLedger(),
 		waiting: make(chan *Delivery, cfg.Prefetch+1),
 	}
-	careful, err := s.subscribe(1)
-	if err != nil {
+	if err := s.subscribe(1); err != nil {
 		return err
 	}
 	go func() {
 		s.pumps.Wait()
 		close(s.waiting)
 	}()
-	consumer, err := s.handOut(ctx, careful, handle)
+	err = s.handOut(ctx, handle)
 	if ctx.Err() != nil {
-		err = ch.Cancel(consumer, false)
+		s.unsubscribe()
 		cfg.Drain()
 	}
 	ch.Close()            // gives back what was not handed out or not settled
@@ -110,16 +110,17 @@ func (b *Broker) consumeOnce(ctx context.Context, cfg ConsumerConfig, handle fun
 
 var errCancelled = errors.New("the broker ended the subscription (was the queue deleted?)")
 
-// subscribe starts a consumer that holds up to prefetch messages, and returns its tag.
-func (s *session) subscribe(prefetch int) (consumer string, err error) {
+// subscribe starts a consumer that holds up to prefetch messages.
+func (s *session) subscribe(prefetch int) error {
 	if err := s.ch.Qos(prefetch, 0, false); err != nil {
-		return "", fmt.Errorf("set prefetch: %w", err)
+		return fmt.Errorf("set prefetch: %w", err)
 	}
-	consumer = fmt.Sprintf("%s-%d", s.name, prefetch)
+	consumer := fmt.Sprintf("%s-%d", s.name, prefetch)
 	in, err := s.ch.Consume(s.cfg.Queue, consumer, false, false, false, false, nil)
 	if err != nil {
-		return "", fmt.Errorf("consume: %w", err)
+		return fmt.Errorf("consume: %w", err)
 	}
+	s.tags = append(s.tags, consumer)
 	// The library hands deliveries over one at a time. They are pumped into a channel that holds all of them, so that a batch
 	// is there when the one before it is done. It cannot overflow: the broker sends no more than the prefetch unsettled.
 	s.pumps.Go(func() {
@@ -127,38 +128,44 @@ func (s *session) subscribe(prefetch int) (consumer string, err error) {
 			s.waiting <- newDelivery(&d, s.cfg.Queue, s)
 		}
 	})
-	return consumer, nil
+	return nil
+}
+
+// unsubscribe asks the broker for no more messages. It does not wait for an answer: to a consumer whose queue is being deleted
+// RabbitMQ 3.10 gives two, and the second would block the library's reader for ever.
+func (s *session) unsubscribe() {
+	for _, tag := range s.tags {
+		if s.ch.Cancel(tag, true) != nil {
+			return // the channel is closed, and the consumers with it
+		}
+	}
 }
 
 // suspicious is how often a message was delivered in vain before it counts as one that may kill its consumer.
 const suspicious = 3
 
-// handOut calls handle until the session or ctx ends, and returns the consumer that is active then.
+// handOut calls handle until the session or ctx ends.
 //
 // A consumer that dies is charged for everything it holds: with a large prefetch, a message that kills its consumer would take
 // its neighbours with it to the delivery limit. So a session begins carefully, with one message at a time, and goes on so as long
-// as the messages were delivered in vain before; the broker delivers those first.
-func (s *session) handOut(ctx context.Context, consumer string, handle func([]*Delivery)) (string, error) {
+// as the messages were delivered in vain before; the broker delivers those first. The consumer that it begins with stays beside
+// the one that is added then.
+func (s *session) handOut(ctx context.Context, handle func([]*Delivery)) error {
 	careful, previous, limits := true, 0, s.cfg
 	limits.Batch = 1
 	for {
 		batch := collect(ctx, limits, s.waiting, previous >= busy)
 		if batch == nil {
-			return consumer, nil
+			return nil
 		}
 		previous = len(batch)
 		handle(batch)
-		if !careful || batch[0].deliveredBefore() >= suspicious {
-			continue
+		if careful && batch[0].deliveredBefore() < suspicious {
+			if err := s.subscribe(s.cfg.Prefetch); err != nil {
+				return err
+			}
+			careful, limits = false, s.cfg
 		}
-		all, err := s.subscribe(s.cfg.Prefetch)
-		if err == nil {
-			err = s.ch.Cancel(consumer, false)
-		}
-		if err != nil {
-			return consumer, err
-		}
-		careful, consumer, limits = false, all, s.cfg
 	}
 }
 

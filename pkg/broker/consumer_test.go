@@ -301,13 +301,13 @@ func TestConsumeGivesBackWhatIsNotSettled(t *testing.T) {
 			}
 			close(drained)
 		})}, func(batch []*Delivery) {
-			if mine = append(mine, batch...); len(mine) >= 5 {
+			if mine = append(mine, batch...); len(mine) > 5 {
 				got <- struct{}{}
 				<-ctx.Done()
 			}
 		})
 	}()
-	receive(t, "five messages", got)
+	receive(t, "more than five messages", got)
 	cancel()
 	receive(t, "Drain", drained)
 	if err := receive(t, "the end of Consume", ended); err != nil {
