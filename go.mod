@@ -1,6 +1,6 @@
 module orderflow
 
-go 1.26.8
+go 1.26.0
 
 require (
 	github.com/Rhymond/go-money v1.0.15
