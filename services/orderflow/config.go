@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"reflect"
 	"strings"
 	"time"
 
@@ -37,11 +38,31 @@ func loadConfig() (config, error) {
 	cfg, err := env.ParseAs[config]()
 	if err == nil {
 		err = cfg.validate()
+	} else {
+		err = byVariable(err)
 	}
 	if err != nil {
 		return cfg, usagef("configuration: %w", err)
 	}
 	return cfg, nil
+}
+
+// byVariable says of values that cannot be read which variables they are of; the library knows the fields of config only.
+func byVariable(err error) error {
+	var all env.AggregateError
+	if !errors.As(err, &all) {
+		return err
+	}
+	errs := make([]error, len(all.Errors))
+	for i, one := range all.Errors {
+		errs[i] = one
+		var unread env.ParseError
+		if errors.As(one, &unread) {
+			field, _ := reflect.TypeFor[config]().FieldByName(unread.Name)
+			errs[i] = fmt.Errorf("%s: %w", field.Tag.Get("env"), unread.Err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (c *config) validate() error {
@@ -58,11 +79,15 @@ func (c *config) validate() error {
 		errs = append(errs, fmt.Errorf("LOG_FORMAT: %q is neither text nor json", c.LogFormat))
 	}
 	for name, value := range map[string]time.Duration{
-		"GATEWAY_TIMEOUT": c.GatewayTimeout, "CARRIER_TIMEOUT": c.CarrierTimeout, "STOP_TIMEOUT": c.StopTimeout,
+		"GATEWAY_TIMEOUT": c.GatewayTimeout, "CARRIER_TIMEOUT": c.CarrierTimeout, "START_TIMEOUT": c.StartTimeout,
+		"STOP_TIMEOUT": c.StopTimeout,
 	} {
 		if value <= 0 {
 			errs = append(errs, fmt.Errorf("%s: must be more than 0, is %s", name, value))
 		}
+	}
+	if c.DBMaxConns < 1 {
+		errs = append(errs, fmt.Errorf("DB_MAX_CONNS: must be at least 1, is %d", c.DBMaxConns))
 	}
 	for name, value := range map[string]string{"GATEWAY_URL": c.GatewayURL, "CARRIER_URL": c.CarrierURL} {
 		if u, err := url.Parse(value); value != "" && (err != nil || u.Scheme == "" || u.Host == "") {
