@@ -49,9 +49,9 @@ func until(ctx context.Context, ask func() error) error {
 }
 
 // invoke makes the command that runs the program: the test binary in its role. Of the environment it gets nothing that configures it
-// but what is set here.
-func invoke(settings []string, args ...string) *exec.Cmd {
-	cmd := exec.Command(os.Args[0], args...)
+// but what is set here. It is killed when ctx ends.
+func invoke(ctx context.Context, settings []string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
 	cmd.Env = slices.DeleteFunc(os.Environ(), func(s string) bool {
 		name, _, _ := strings.Cut(s, "=")
 		return slices.Contains(configuration, name)
@@ -59,6 +59,18 @@ func invoke(settings []string, args ...string) *exec.Cmd {
 	cmd.Env = append(cmd.Env, "ORDERFLOW_TEST_AS_PROGRAM=1")
 	cmd.Env = append(cmd.Env, settings...)
 	return cmd
+}
+
+// call runs a command of the program to its end, and returns what it said and its exit code.
+func call(t testing.TB, settings []string, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	ctx, stop := context.WithTimeout(t.Context(), limit)
+	defer stop()
+	cmd := invoke(ctx, settings, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	code = exitCode(cmd.Run())
+	return out.String(), errs.String(), code
 }
 
 var configuration = []string{
@@ -74,20 +86,26 @@ func settings(env devtest.Env, more ...string) []string {
 	}, more...)
 }
 
-// program is orderflow serve with all services, as a process. The test fails if it does not end well, or has a data race.
+// program is the program as a process that serves. The test fails if it does not end well, or has a data race.
 type program struct {
 	*client
 	t        testing.TB
+	args     []string
 	settings []string
 	cmd      *exec.Cmd
 	log      *journal
 	ended    chan struct{} // closed when the process is gone
 }
 
-// serve starts the program on servers of a test, and stops it when the test ends.
+// serve starts the program with all services on servers of a test, and stops it when the test ends.
 func serve(t testing.TB, env devtest.Env, more ...string) *program {
 	t.Helper()
-	p := &program{t: t, settings: settings(env, more...), client: newClient(t, "")}
+	return run(t, settings(env, more...), "serve")
+}
+
+func run(t testing.TB, settings []string, args ...string) *program {
+	t.Helper()
+	p := &program{t: t, args: args, settings: settings, client: newClient(t, "")}
 	t.Cleanup(func() {
 		if p.running() {
 			p.stop()
@@ -100,7 +118,7 @@ func serve(t testing.TB, env devtest.Env, more ...string) *program {
 // start starts the process and returns when it is ready; after the first time on the same address.
 func (p *program) start() {
 	p.t.Helper()
-	cmd, log, ended := invoke(p.settings, "serve"), newJournal(), make(chan struct{})
+	cmd, log, ended := invoke(context.Background(), p.settings, p.args...), newJournal(), make(chan struct{})
 	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		p.t.Fatal(err)

@@ -3,6 +3,7 @@ package main_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -13,16 +14,17 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // upOn makes the command "orderflow up" with data in dir.
-func upOn(dir string, command ...string) *exec.Cmd {
+func upOn(t *testing.T, dir string, command ...string) *exec.Cmd {
 	args := []string{"up", "--dir", dir}
 	if len(command) > 0 {
 		args = append(append(args, "--"), command...)
 	}
-	return invoke([]string{"HTTP_ADDR=127.0.0.1:0", "RETRY_DELAYS=200ms,500ms,1s,2s"}, args...)
+	ctx, stop := context.WithTimeout(context.Background(), limit)
+	t.Cleanup(stop)
+	return invoke(ctx, []string{"HTTP_ADDR=127.0.0.1:0", "RETRY_DELAYS=200ms,500ms,1s,2s"}, args...)
 }
 
 // TestUp starts everything three times on the same data, as a user would.
@@ -34,7 +36,7 @@ func TestUp(t *testing.T) {
 	dir := openDir(t)
 
 	t.Run("with a command", func(t *testing.T) {
-		cmd := upOn(dir, "sh", "-c", `echo $AMQP_URL $DATABASE_URL $RABBITMQ_MANAGEMENT_URL $ORDERFLOW_URL
+		cmd := upOn(t, dir, "sh", "-c", `echo $AMQP_URL $DATABASE_URL $RABBITMQ_MANAGEMENT_URL $ORDERFLOW_URL
 			"$@" -test.run '^TestScenarios$' -test.v || exit 6
 			cat
 			exit 7`, "sh", os.Args[0])
@@ -60,7 +62,7 @@ func TestUp(t *testing.T) {
 	})
 
 	t.Run("without a command", func(t *testing.T) {
-		cmd := upOn(dir)
+		cmd := upOn(t, dir)
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -102,7 +104,7 @@ func TestUp(t *testing.T) {
 	})
 
 	t.Run("Ctrl-C while the command runs", func(t *testing.T) {
-		cmd := upOn(dir, "sh", "-c", "echo here; exec tail -f /dev/null "+filepath.Join(dir, "stack.json"))
+		cmd := upOn(t, dir, "sh", "-c", "echo here; exec tail -f /dev/null "+filepath.Join(dir, "stack.json"))
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
@@ -128,7 +130,7 @@ func TestUpWrongUse(t *testing.T) {
 		{[]string{"no-such-command"}, `orderflow: exec: "no-such-command": executable file not found in $PATH`},
 		{[]string{filepath.Join(dir, "none")}, "no such file or directory"},
 	} {
-		out, err := upOn(dir, c.command...).CombinedOutput()
+		out, err := upOn(t, dir, c.command...).CombinedOutput()
 		if exitCode(err) != 2 || !strings.Contains(string(out), c.want) {
 			t.Errorf("%q: %v: %s", c.command, err, out)
 		}
@@ -152,15 +154,13 @@ func openDir(t *testing.T) string {
 	return dir
 }
 
-// started starts a command, and kills it if the test gives up on it.
+// started starts a command, and stops it if the test gives up on it.
 func started(t *testing.T, cmd *exec.Cmd) {
 	t.Helper()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(limit, func() { cmd.Process.Kill() })
 	t.Cleanup(func() {
-		timer.Stop()
 		if cmd.ProcessState == nil {
 			cmd.Process.Signal(syscall.SIGTERM)
 			cmd.Wait()
