@@ -56,7 +56,8 @@ func invoke(ctx context.Context, settings []string, args ...string) *exec.Cmd {
 		name, _, _ := strings.Cut(s, "=")
 		return slices.Contains(configuration, name)
 	})
-	cmd.Env = append(cmd.Env, "ORDERFLOW_TEST_AS_PROGRAM=1")
+	// With the race detector it would sleep for a second before it ends.
+	cmd.Env = append(cmd.Env, "ORDERFLOW_TEST_AS_PROGRAM=1", "GORACE="+os.Getenv("GORACE")+" atexit_sleep_ms=0")
 	cmd.Env = append(cmd.Env, settings...)
 	return cmd
 }
