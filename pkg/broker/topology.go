@@ -18,6 +18,9 @@ type Topology struct {
 	Exchange string          // a topic exchange, "orders.events"
 	Queues   []Queue         // the work queues
 	Delays   []time.Duration // one delay queue for each distinct one
+	// Others are work queues of others. They are declared too, since an event that goes to several queues would be lost to one
+	// that does not exist yet; who may not declare them relies on those who may.
+	Others []Queue
 }
 
 // Queue is a work queue and what is routed to it.
@@ -51,6 +54,7 @@ type declaration struct {
 	what, name string
 	declare    func(*amqp.Channel) error
 	exists     func(*amqp.Channel) error // for a user who may not configure it; nil where there is no way to ask
+	others     bool                      // it is for others' queues, and not asked for where this user may not declare it
 }
 
 // Declare asserts t: what is missing is made, what exists is compared. A user without the right to configure passes where
@@ -99,6 +103,9 @@ func assert(steps []declaration, channel func() (*amqp.Channel, error)) error {
 			return fmt.Errorf("declare %s %q: %w", s.what, s.name, err)
 		}
 		err := s.declare(ch)
+		if isCode(err, amqp.AccessRefused) && s.others {
+			return nil // and so for all that follow
+		}
 		if isCode(err, amqp.AccessRefused) && s.exists != nil {
 			if openErr := open(); openErr != nil {
 				return fmt.Errorf("declare %s %q: %w", s.what, s.name, openErr)
@@ -115,7 +122,7 @@ func assert(steps []declaration, channel func() (*amqp.Channel, error)) error {
 }
 
 // declarations lists the steps in an order in which every name exists before it is referred to, so that nothing can be
-// dead-lettered into the void.
+// dead-lettered into the void; others' queues come last.
 func (t Topology) declarations() []declaration {
 	steps := []declaration{exchange(t.Exchange, amqp.ExchangeTopic)}
 	for _, delay := range slices.Compact(slices.Sorted(slices.Values(t.Delays))) {
@@ -129,23 +136,33 @@ func (t Topology) declarations() []declaration {
 		}), binding(name, name, ""))
 	}
 	for _, q := range t.Queues {
-		dlx, dlq := DeadLetterExchange(q.Name), DeadLetterQueue(q.Name)
-		steps = append(steps, exchange(dlx, amqp.ExchangeFanout), queue(dlq, amqp.Table{
-			amqp.QueueTypeArg: amqp.QueueTypeQuorum,
-			// Looking at a message counts as a delivery. Without a limit of its own the queue gets the broker's default of 20
-			// from RabbitMQ 4.0 on, and the 21st look would delete the message.
-			"x-delivery-limit": math.MaxInt32,
-		}), binding(dlq, dlx, ""))
-		steps = append(steps, queue(q.Name, amqp.Table{
-			amqp.QueueTypeArg:        amqp.QueueTypeQuorum,
-			"x-delivery-limit":       deliveryLimit,
-			"x-dead-letter-exchange": dlx,
-			"x-dead-letter-strategy": "at-least-once",
-			amqp.QueueOverflowArg:    amqp.QueueOverflowRejectPublish,
-		}))
-		for _, key := range q.RoutingKeys {
-			steps = append(steps, binding(q.Name, t.Exchange, key))
+		steps = append(steps, q.declarations(t.Exchange)...)
+	}
+	for _, q := range t.Others {
+		for _, s := range q.declarations(t.Exchange) {
+			s.others = true
+			steps = append(steps, s)
 		}
+	}
+	return steps
+}
+
+func (q Queue) declarations(from string) []declaration {
+	dlx, dlq := DeadLetterExchange(q.Name), DeadLetterQueue(q.Name)
+	steps := []declaration{exchange(dlx, amqp.ExchangeFanout), queue(dlq, amqp.Table{
+		amqp.QueueTypeArg: amqp.QueueTypeQuorum,
+		// Looking at a message counts as a delivery. Without a limit of its own the queue gets the broker's default of 20
+		// from RabbitMQ 4.0 on, and the 21st look would delete the message.
+		"x-delivery-limit": math.MaxInt32,
+	}), binding(dlq, dlx, ""), queue(q.Name, amqp.Table{
+		amqp.QueueTypeArg:        amqp.QueueTypeQuorum,
+		"x-delivery-limit":       deliveryLimit,
+		"x-dead-letter-exchange": dlx,
+		"x-dead-letter-strategy": "at-least-once",
+		amqp.QueueOverflowArg:    amqp.QueueOverflowRejectPublish,
+	})}
+	for _, key := range q.RoutingKeys {
+		steps = append(steps, binding(q.Name, from, key))
 	}
 	return steps
 }

@@ -31,6 +31,9 @@ type Config struct {
 	Broker  *broker.Broker
 	Metrics *Metrics
 	Log     *slog.Logger
+	// Others are the subscriptions of the workflow's other services. Their queues are declared too: an event that goes to several
+	// queues would be lost to a service that has not run yet.
+	Others []Subscription
 
 	RetryDelays    []time.Duration // nil: DefaultRetryDelays; empty: none
 	Batch          int             // events in one transaction, at most; 200
@@ -72,15 +75,18 @@ func New(cfg Config) *Service {
 
 // Topology is what the service needs of the broker: its queues with what hangs on them, and the exchange.
 func Topology(catalog *event.Catalog, retryDelays []time.Duration, subscriptions []Subscription) broker.Topology {
-	t := broker.Topology{Exchange: catalog.Exchange, Delays: retryDelays}
+	return broker.Topology{Exchange: catalog.Exchange, Delays: retryDelays, Queues: queues(catalog, subscriptions)}
+}
+
+func queues(catalog *event.Catalog, subscriptions []Subscription) (queues []broker.Queue) {
 	for _, s := range subscriptions {
 		q := broker.Queue{Name: s.Queue}
 		for _, name := range s.Events {
 			q.RoutingKeys = append(q.RoutingKeys, catalog.Kind(name).RoutingKey)
 		}
-		t.Queues = append(t.Queues, q)
+		queues = append(queues, q)
 	}
-	return t
+	return queues
 }
 
 // Subscribe adds subscriptions, before Run.
@@ -178,7 +184,9 @@ func (s *Service) topology() broker.Topology {
 	for _, sub := range s.subscriptions {
 		subscriptions = append(subscriptions, sub.Subscription)
 	}
-	return Topology(s.cfg.Catalog, s.cfg.RetryDelays, subscriptions)
+	t := Topology(s.cfg.Catalog, s.cfg.RetryDelays, subscriptions)
+	t.Others = queues(s.cfg.Catalog, s.cfg.Others)
+	return t
 }
 
 // sleep waits for d and returns true, or false at once when ctx ends.

@@ -15,7 +15,7 @@ import (
 const (
 	breakerInterval = 10 * time.Second
 	breakerBucket   = time.Second
-	minimumCalls    = 10
+	minimumCalls    = 20
 	openFor         = 5 * time.Second
 	probes          = 5
 )
@@ -43,8 +43,9 @@ func NewGuard(name string, timeout time.Duration, metrics *Metrics, log *slog.Lo
 	})}
 }
 
-// Guarded calls f. A call that takes too long is a failure of the message that needed it; while the breaker is open, no call is
-// made, and the failure is the world's.
+// Guarded calls f. A call that fails or takes too long is a failure of the message that needed it, whatever the cause: one that
+// always breaks its connection must not hold up the others. That the system is away for everybody is for the breaker to tell:
+// while it is open no call is made, and the failure is the world's.
 func Guarded[T any](ctx context.Context, g *Guard, f func(context.Context) (T, error)) (T, error) {
 	var result T
 	_, err := g.breaker.Execute(func() (any, error) {
@@ -52,10 +53,13 @@ func Guarded[T any](ctx context.Context, g *Guard, f func(context.Context) (T, e
 		defer stop()
 		var err error
 		result, err = f(limited)
-		if err != nil && limited.Err() != nil && ctx.Err() == nil {
-			err = fmt.Errorf("%s did not answer within %s", g.name, g.timeout)
+		switch {
+		case err == nil || ctx.Err() != nil:
+			return nil, err
+		case limited.Err() != nil:
+			return nil, fmt.Errorf("%s did not answer within %s", g.name, g.timeout)
 		}
-		return nil, err
+		return nil, fmt.Errorf("%s: %s", g.name, err.Error()) // its text alone, which Classify knows nothing of
 	})
 	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
 		err = Unavailable(fmt.Errorf("%s: %w", g.name, err))

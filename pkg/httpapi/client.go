@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 )
@@ -13,8 +14,8 @@ import (
 // maxAnswer is how much of another system's answer is read, in bytes.
 const maxAnswer = 1 << 20
 
-// Post sends JSON to another system, under an idempotency key, and reads its JSON answer into out if the status is 2xx or one of
-// expected. It returns the status; any other is an error.
+// Post sends JSON to another system, under an idempotency key, and reads its JSON answer into out. It returns the status. One that
+// is neither 2xx nor one of expected is an error; with one of expected, the answer may also be no JSON.
 func Post(ctx context.Context, client *http.Client, url, key string, in, out any, expected ...int) (int, error) {
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -33,17 +34,16 @@ func Post(ctx context.Context, client *http.Client, url, key string, in, out any
 	defer response.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return response.StatusCode, fmt.Errorf("POST %s: read the answer: %w", url, err)
+		return response.StatusCode, fmt.Errorf("POST %s: read the answer: %w", request.URL.Redacted(), err)
 	}
-	good := response.StatusCode/100 == 2
-	for _, status := range expected {
-		good = good || response.StatusCode == status
-	}
-	if !good {
-		return response.StatusCode, fmt.Errorf("POST %s: status %d: %.200s", url, response.StatusCode, answer)
-	}
-	if err := json.Unmarshal(answer, out); err != nil {
-		return response.StatusCode, fmt.Errorf("POST %s: the answer is not the JSON that was expected: %w", url, err)
+	err = json.Unmarshal(answer, out)
+	switch {
+	case slices.Contains(expected, response.StatusCode):
+		return response.StatusCode, nil // the status says what is to be known
+	case response.StatusCode/100 != 2:
+		return response.StatusCode, fmt.Errorf("POST %s: status %d: %.200s", request.URL.Redacted(), response.StatusCode, answer)
+	case err != nil:
+		return response.StatusCode, fmt.Errorf("POST %s: the answer is not the JSON that was expected: %w", request.URL.Redacted(), err)
 	}
 	return response.StatusCode, nil
 }

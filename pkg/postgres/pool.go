@@ -32,6 +32,8 @@ func Open(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
 		conf.ConnConfig.RuntimeParams["search_path"] = cfg.Schema
 	}
 	conf.ConnConfig.RuntimeParams["application_name"] = cfg.Name
+	// A process that is stopped in the middle of a transaction must not keep its locks from the others for long.
+	conf.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "15s"
 	if cfg.MaxConns > 0 {
 		conf.MaxConns = cfg.MaxConns
 	}

@@ -91,6 +91,7 @@ type placed struct {
 
 	id        string
 	cancelled int // the status of the answer to the cancellation, or 0
+	took      time.Duration
 	end       order
 	summary   string
 }
@@ -205,9 +206,15 @@ func (m *campaign) place() {
 func (m *campaign) begin() <-chan error {
 	began, over := time.Now(), make(chan error, 1)
 	go func() {
-		ctx, stop := context.WithTimeout(m.t.Context(), limit)
+		patience := limit
+		if m.patient { // what was under way when something was killed is published again after a while
+			patience = 2 * limit
+		}
+		ctx, stop := context.WithTimeout(m.t.Context(), patience)
 		defer stop()
-		over <- m.each(func(o *placed) error {
+		err := m.each(func(o *placed) error {
+			began := time.Now()
+			defer func() { o.took = time.Since(began) }()
 			if err := m.placeOne(ctx, o); err != nil {
 				return fmt.Errorf("place: %w", err)
 			}
@@ -220,8 +227,24 @@ func (m *campaign) begin() <-chan error {
 		took := time.Since(began)
 		m.t.Logf("%d orders in %.1fs: %.0f orders/s; %d requests were sent again", len(m.orders), took.Seconds(),
 			float64(len(m.orders))/took.Seconds(), m.refused.Load())
+		m.slowest()
+		over <- err
 	}()
 	return over
+}
+
+// slowest tells how the order went that took longest.
+func (m *campaign) slowest() {
+	o := slices.MaxFunc(m.orders, func(a, b *placed) int { return cmp.Compare(a.took, b.took) })
+	var events strings.Builder
+	line, err := read[struct{ Events []moment }](m.t.Context(), m.client, "/v1/orders/"+o.id+"/events")
+	if err != nil {
+		fmt.Fprint(&events, ", ", err)
+	}
+	for _, e := range line.Events {
+		fmt.Fprintf(&events, ", %s at %s seen after %.2fs", e.Type, e.Time.Format("05.00"), e.SeenAt.Sub(e.Time).Seconds())
+	}
+	m.t.Logf("slowest: %s order %s, %.1fs%s", o.kind.name, o.id, o.took.Seconds(), events.String())
 }
 
 // each calls f with each order, 16 at a time.

@@ -130,11 +130,6 @@ type (
 		Currency         string `json:"currency"`
 		GatewayReference string `json:"gateway_reference"`
 	}
-	reservation struct {
-		ReservationID string `json:"reservation_id"`
-		Status        string `json:"status"`
-		Items         []item `json:"items"`
-	}
 	shipment struct {
 		ShipmentID     string `json:"shipment_id"`
 		Status         string `json:"status"`
@@ -149,8 +144,10 @@ type (
 		Available int64  `json:"available"`
 	}
 	moment struct {
-		ID   string `json:"id"`
-		Type string `json:"type"`
+		ID     string    `json:"id"`
+		Type   string    `json:"type"`
+		Time   time.Time `json:"time"`
+		SeenAt time.Time `json:"seen_at"`
 	}
 	item struct {
 		ProductID string `json:"product_id"`

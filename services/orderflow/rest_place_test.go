@@ -103,7 +103,7 @@ func testWrongOrders(t *testing.T, c *client) {
 		{"/items/0/colour", "red", 400, ""},
 		{"/shipping_address/a~b", "", 400, "/shipping_address/a~0b"},
 	} {
-		t.Run(fmt.Sprintf("%s=%.30v", f.pointer, f.value), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%.50s", fmt.Sprint(f.pointer, "=", f.value)), func(t *testing.T) {
 			wrong := f.wrong
 			if wrong == "" {
 				wrong = f.pointer

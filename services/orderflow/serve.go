@@ -250,10 +250,20 @@ func (p *process) open(ctx context.Context, picked []service) ([]*part, error) {
 	for i, s := range picked {
 		parts[i].runtime = flow.New(flow.Config{
 			Service: s.name, Catalog: event.Orders, DB: parts[i].db, Broker: parts[i].broker, Metrics: p.metrics, Log: p.log,
-			RetryDelays: p.cfg.RetryDelays, DrainTimeout: p.cfg.StopTimeout,
+			RetryDelays: p.cfg.RetryDelays, DrainTimeout: p.cfg.StopTimeout, Others: othersOf(s.name),
 		})
 	}
 	return parts, nil
+}
+
+// othersOf lists the subscriptions of all services but one.
+func othersOf(name string) (others []flow.Subscription) {
+	for _, s := range services {
+		if s.name != name {
+			others = append(others, s.subscriptions()...)
+		}
+	}
+	return others
 }
 
 func (p *process) openDatabase(ctx context.Context, s service, part *part) (err error) {

@@ -2,6 +2,7 @@ package payment
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"orderflow/pkg/event"
@@ -46,7 +47,11 @@ func (g *HTTPGateway) Charge(ctx context.Context, c Charge) (Verdict, error) {
 	var answer gatewayAnswer
 	status, err := httpapi.Post(ctx, g.client, g.base+"/charges", c.Key,
 		chargeRequest{c.Amount, c.Currency, c.Method}, &answer, http.StatusPaymentRequired)
-	return Verdict{Declined: status == http.StatusPaymentRequired, Reference: answer.Reference, Detail: answer.Detail}, err
+	declined := status == http.StatusPaymentRequired
+	if err == nil && !declined && answer.Reference == "" {
+		err = fmt.Errorf("the gateway's answer with status %d has no reference: whether it charged is not known", status)
+	}
+	return Verdict{Declined: declined, Reference: answer.Reference, Detail: answer.Detail}, err
 }
 
 // Refund implements Gateway.

@@ -2,6 +2,7 @@ package shipping
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 
 	"github.com/google/uuid"
@@ -42,7 +43,11 @@ func (h *HTTPCarrier) Book(ctx context.Context, p Parcel) (Verdict, error) {
 	var answer carrierAnswer
 	status, err := httpapi.Post(ctx, h.client, h.base+"/parcels", p.Key,
 		parcelRequest{p.OrderID, p.Items, p.To}, &answer, http.StatusUnprocessableEntity)
+	refused := status == http.StatusUnprocessableEntity
+	if err == nil && !refused && (answer.Carrier == "" || answer.TrackingNumber == "") {
+		err = fmt.Errorf("the carrier's answer with status %d has no tracking number: whether it booked is not known", status)
+	}
 	return Verdict{
-		Refused: status == http.StatusUnprocessableEntity, Carrier: answer.Carrier, TrackingNumber: answer.TrackingNumber, Detail: answer.Detail,
+		Refused: refused, Carrier: answer.Carrier, TrackingNumber: answer.TrackingNumber, Detail: answer.Detail,
 	}, err
 }
