@@ -66,7 +66,9 @@ type session struct {
 	name    string // of its consumers
 	waiting chan *Delivery
 	pumps   sync.WaitGroup
-	tags    []string // of the consumers
+	tags    []string      // of the consumers
+	over    chan struct{} // closed when the first of the consumers has ended: the session is over for all of them
+	end     sync.Once
 
 	mu     sync.Mutex
 	ledger *ledger
@@ -81,23 +83,18 @@ func (b *Broker) consumeOnce(ctx context.Context, cfg ConsumerConfig, handle fun
 	closed := ch.NotifyClose(make(chan *amqp.Error, 1))
 	s := &session{
 		ch: ch, cfg: cfg, name: fmt.Sprintf("%s-%d", b.cfg.Name, time.Now().UnixNano()), ledger: newLedger(),
-		waiting: make(chan *Delivery, cfg.Prefetch+1),
+		waiting: make(chan *Delivery, cfg.Prefetch+1), over: make(chan struct{}),
 	}
 	if err := s.subscribe(1); err != nil {
 		return err
 	}
-	go func() {
-		s.pumps.Wait()
-		close(s.waiting)
-	}()
 	err = s.handOut(ctx, handle)
 	if ctx.Err() != nil {
 		s.unsubscribe()
 		cfg.Drain()
 	}
-	ch.Close()            // gives back what was not handed out or not settled
-	for range s.waiting { // until the pumps have ended
-	}
+	ch.Close() // gives back what was not handed out or not settled
+	s.pumps.Wait()
 	select {
 	case reason := <-closed:
 		if reason != nil {
@@ -124,6 +121,7 @@ func (s *session) subscribe(prefetch int) error {
 	// The library hands deliveries over one at a time. They are pumped into a channel that holds all of them, so that a batch
 	// is there when the one before it is done. It cannot overflow: the broker sends no more than the prefetch unsettled.
 	s.pumps.Go(func() {
+		defer s.end.Do(func() { close(s.over) })
 		for d := range in {
 			s.waiting <- newDelivery(&d, s.cfg.Queue, s)
 		}
@@ -154,7 +152,7 @@ func (s *session) handOut(ctx context.Context, handle func([]*Delivery)) error {
 	careful, previous, limits := true, 0, s.cfg
 	limits.Batch = 1
 	for {
-		batch := collect(ctx, limits, s.waiting, previous >= busy)
+		batch := s.collect(ctx, limits, previous >= busy)
 		if batch == nil {
 			return nil
 		}
@@ -175,18 +173,22 @@ func (d *Delivery) deliveredBefore() int64 {
 	return n
 }
 
-// collect waits for a message and takes what else is there, up to a batch. It returns nil when there will be no more.
-func collect(ctx context.Context, cfg ConsumerConfig, waiting <-chan *Delivery, linger bool) []*Delivery {
-	if ctx.Err() != nil {
+// collect waits for a message and takes what else is there, up to a batch. It returns nil when there will be no more: what is
+// left of a session that is over comes again, in the next one.
+func (s *session) collect(ctx context.Context, cfg ConsumerConfig, linger bool) []*Delivery {
+	select {
+	case <-s.over:
 		return nil
+	case <-ctx.Done():
+		return nil
+	default:
 	}
 	var batch []*Delivery
 	select {
-	case d, ok := <-waiting:
-		if !ok {
-			return nil
-		}
-		batch = append(make([]*Delivery, 0, min(cfg.Batch, len(waiting)+busy)), d)
+	case d := <-s.waiting:
+		batch = append(make([]*Delivery, 0, min(cfg.Batch, len(s.waiting)+busy)), d)
+	case <-s.over:
+		return nil
 	case <-ctx.Done():
 		return nil
 	}
@@ -198,10 +200,7 @@ func collect(ctx context.Context, cfg ConsumerConfig, waiting <-chan *Delivery, 
 	}
 	for len(batch) < cfg.Batch {
 		select {
-		case d, ok := <-waiting:
-			if !ok {
-				return batch
-			}
+		case d := <-s.waiting:
 			batch = append(batch, d)
 			continue
 		default:
@@ -210,12 +209,11 @@ func collect(ctx context.Context, cfg ConsumerConfig, waiting <-chan *Delivery, 
 			return batch
 		}
 		select {
-		case d, ok := <-waiting:
-			if !ok {
-				return batch
-			}
+		case d := <-s.waiting:
 			batch = append(batch, d)
 		case <-timeout:
+			return batch
+		case <-s.over:
 			return batch
 		case <-ctx.Done():
 			return batch

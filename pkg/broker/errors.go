@@ -68,7 +68,7 @@ func explainDial(uri amqp.URI, err error) error {
 		return &setupError{fmt.Errorf("%s: %w", where, err),
 			"the broker's certificate is not trusted: name its CA by the cacertfile parameter of AMQP_URL, and the host as the certificate does"}
 	}
-	return fmt.Errorf("%s: %w", where, err)
+	return fmt.Errorf("%s (by AMQP_URL): %w", where, err)
 }
 
 // explainDeclare adds to a refused declaration what to do about it.

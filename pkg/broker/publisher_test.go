@@ -271,8 +271,8 @@ func TestPublisherMendsAStalledConnection(t *testing.T) {
 	if got := fates.confirmed(t, ErrNotConnected); len(got) > 0 {
 		t.Errorf("%d messages were confirmed over a dead connection", len(got))
 	}
-	eventually(t, "the publisher is ready again", p.Ready)
-	publishAll(t, p, numbered("q", 10))
+	// With a heartbeat of one second, a busy machine may lose the next connection, too.
+	eventually(t, "messages are confirmed again", func() bool { return p.PublishAll(t.Context(), numbered("q", 1))[0] == nil })
 }
 
 func TestCloseWhileStalledInAWrite(t *testing.T) {

@@ -98,13 +98,18 @@ func assert(steps []declaration, channel func() (*amqp.Channel, error)) error {
 		}
 		return err
 	}
+	refused := false // others' queues
 	for _, s := range steps {
+		if refused && s.others {
+			continue
+		}
 		if err := open(); err != nil {
 			return fmt.Errorf("declare %s %q: %w", s.what, s.name, err)
 		}
 		err := s.declare(ch)
 		if isCode(err, amqp.AccessRefused) && s.others {
-			return nil // and so for all that follow
+			refused = true
+			continue
 		}
 		if isCode(err, amqp.AccessRefused) && s.exists != nil {
 			if openErr := open(); openErr != nil {
@@ -122,7 +127,7 @@ func assert(steps []declaration, channel func() (*amqp.Channel, error)) error {
 }
 
 // declarations lists the steps in an order in which every name exists before it is referred to, so that nothing can be
-// dead-lettered into the void; others' queues come last.
+// dead-lettered into the void, and in which own queues are bound last, so that no event finds only some of its queues.
 func (t Topology) declarations() []declaration {
 	steps := []declaration{exchange(t.Exchange, amqp.ExchangeTopic)}
 	for _, delay := range slices.Compact(slices.Sorted(slices.Values(t.Delays))) {
@@ -136,20 +141,23 @@ func (t Topology) declarations() []declaration {
 		}), binding(name, name, ""))
 	}
 	for _, q := range t.Queues {
-		steps = append(steps, q.declarations(t.Exchange)...)
+		steps = append(steps, q.declarations()...)
 	}
 	for _, q := range t.Others {
-		for _, s := range q.declarations(t.Exchange) {
+		for _, s := range append(q.declarations(), q.bindings(t.Exchange)...) {
 			s.others = true
 			steps = append(steps, s)
 		}
 	}
+	for _, q := range t.Queues {
+		steps = append(steps, q.bindings(t.Exchange)...)
+	}
 	return steps
 }
 
-func (q Queue) declarations(from string) []declaration {
+func (q Queue) declarations() []declaration {
 	dlx, dlq := DeadLetterExchange(q.Name), DeadLetterQueue(q.Name)
-	steps := []declaration{exchange(dlx, amqp.ExchangeFanout), queue(dlq, amqp.Table{
+	return []declaration{exchange(dlx, amqp.ExchangeFanout), queue(dlq, amqp.Table{
 		amqp.QueueTypeArg: amqp.QueueTypeQuorum,
 		// Looking at a message counts as a delivery. Without a limit of its own the queue gets the broker's default of 20
 		// from RabbitMQ 4.0 on, and the 21st look would delete the message.
@@ -161,6 +169,9 @@ func (q Queue) declarations(from string) []declaration {
 		"x-dead-letter-strategy": "at-least-once",
 		amqp.QueueOverflowArg:    amqp.QueueOverflowRejectPublish,
 	})}
+}
+
+func (q Queue) bindings(from string) (steps []declaration) {
 	for _, key := range q.RoutingKeys {
 		steps = append(steps, binding(q.Name, from, key))
 	}

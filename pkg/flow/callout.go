@@ -13,6 +13,9 @@ import (
 // patience is how long a batch waits for the last of its calls before it goes on without them.
 const patience = 50 * time.Millisecond
 
+// DefaultParallel is how many calls of a subscription may be under way at a time, unless it says otherwise.
+const DefaultParallel = 256
+
 // Calls describes a reaction that talks to another system between two transactions. O is what a call brings back.
 type Calls[O any] struct {
 	// Intend commits what is about to be done, and returns a call for each event of the batch, in its order; nil where there is
@@ -21,7 +24,7 @@ type Calls[O any] struct {
 	// Record commits what came of it, and returns the events that follow. Events that it lists in again are not finished: they
 	// start over with Intend at once.
 	Record func(ctx context.Context, tx *postgres.Tx, batch []Answered[O]) (follow, again []*event.Event, err error)
-	// Parallel is how many calls of this subscription may be under way at a time; 256.
+	// Parallel is how many calls of this subscription may be under way at a time; DefaultParallel.
 	Parallel int
 }
 
@@ -38,7 +41,7 @@ type Answered[O any] struct {
 
 // CallOut is the handler of a reaction with external calls.
 func CallOut[O any](c Calls[O]) Handler {
-	return &callOut[O]{Calls: c, slots: make(chan struct{}, cmp.Or(c.Parallel, 256))}
+	return &callOut[O]{Calls: c, slots: make(chan struct{}, cmp.Or(c.Parallel, DefaultParallel))}
 }
 
 type callOut[O any] struct {

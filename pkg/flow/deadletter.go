@@ -3,6 +3,7 @@ package flow
 import (
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,7 +90,11 @@ func (w *worker) failedCopy(j *job, now time.Time) broker.Message {
 
 // keepOwn drops all headers but those of the runtime. It is for a message whose headers leave no room for these.
 func keepOwn(headers map[string]any) {
-	maps.DeleteFunc(headers, func(name string, _ any) bool { return !strings.HasPrefix(name, "orderflow-") })
+	own := []string{HeaderQueue, HeaderService, HeaderReason, HeaderError, HeaderAttempts, HeaderFirstFailedAt, HeaderDeadAt, HeaderReplays}
+	maps.DeleteFunc(headers, func(name string, value any) bool {
+		text, isText := value.(string)
+		return !slices.Contains(own, name) || isText && len(text) > maxError
+	})
 }
 
 // Attempts reads how often a message was handled and failed.

@@ -27,6 +27,16 @@ type inbox struct {
 type window struct {
 	from, to time.Time
 	kept     map[time.Time]bool
+	opened   time.Time
+}
+
+// freshWindow is how old a window must be before an event that lies behind it is a reason to look at the clock again.
+const freshWindow = 10 * time.Second
+
+// behind tells whether e is from after the window, which then may be old: this process has slept, or could not reach the database.
+func (i *inbox) behind(e *event.Event) bool {
+	w := i.window.Load()
+	return !event.IDTime(e.ID).Before(w.to) && time.Since(w.opened) > freshWindow
 }
 
 // accepts reports, as a permanent failure, an event that the inbox could not remember.

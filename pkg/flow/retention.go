@@ -27,10 +27,15 @@ const (
 
 // prepare makes the partitions that the inbox needs now, and opens its window.
 func (i *inbox) prepare(ctx context.Context, cfg Config) error {
-	today := time.Now().UTC().Truncate(day)
-	w := window{from: today.Add(-cfg.InboxRetention).Truncate(day), to: today.Add(daysAhead * day)}
 	ctx, stop := context.WithTimeout(ctx, 2*statementTimeout)
 	defer stop()
+	// The database's clock, since there is one for all: a host whose clock is wrong must not drop what the others need.
+	var now time.Time
+	if err := cfg.DB.QueryRow(ctx, "SELECT now()").Scan(&now); err != nil {
+		return fmt.Errorf("make inbox partitions of service %s: %w", cfg.Service, err)
+	}
+	today := now.UTC().Truncate(day)
+	w := window{from: today.Add(-cfg.InboxRetention).Truncate(day), to: today.Add(daysAhead * day)}
 	var existing map[time.Time]bool
 	err := pgx.BeginFunc(ctx, cfg.DB, func(tx pgx.Tx) (err error) {
 		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1::int, hashtext(current_schema()))", retentionLock); err != nil {
@@ -56,7 +61,7 @@ func (i *inbox) prepare(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return fmt.Errorf("make inbox partitions of service %s: %w", cfg.Service, err)
 	}
-	w.kept = existing
+	w.kept, w.opened = existing, time.Now()
 	i.window.Store(&w)
 	return nil
 }

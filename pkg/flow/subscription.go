@@ -111,7 +111,9 @@ func (w *worker) take(batch []*broker.Delivery) {
 	for _, d := range batch {
 		j := &job{delivery: d}
 		if j.event, j.err = w.decode(d); j.err != nil {
-			j.state = failed
+			if j.state = failed; errors.Is(j.err, errStopping) {
+				j.state = dropped
+			}
 			bad = append(bad, j)
 		} else {
 			good = append(good, j)
@@ -133,16 +135,32 @@ func (w *worker) decode(d *broker.Delivery) (*event.Event, error) {
 	if !w.takes[e.Type()] {
 		return nil, fmt.Errorf("%w: %s does not belong into queue %s", event.ErrInvalid, e.Type(), w.Queue)
 	}
+	if w.service.inbox.behind(e) {
+		err := w.persist(forever, func() error { return w.service.inbox.prepare(w.hard, w.service.cfg) })
+		if err != nil {
+			return e, err
+		}
+	}
 	return e, w.service.inbox.accepts(e)
 }
 
-// isolate calls f with jobs and, where it fails because of a message, with smaller and smaller parts, until the culprits are
-// alone. What the world refuses is tried again until it is through.
+// How often what the world refuses is tried. A batch is halved then too, since it may be one of its messages, or its size, that the
+// world cannot take; a message that is alone is tried until it is through.
+const (
+	batchAttempts = 3
+	forever       = 0
+)
+
+// isolate calls f with jobs and, where it fails, with smaller and smaller parts, until the culprits are alone.
 func (w *worker) isolate(jobs []*job, f func([]*job) error) {
 	if len(jobs) == 0 {
 		return
 	}
-	err := w.persist(func() error { return f(jobs) })
+	attempts := batchAttempts
+	if len(jobs) == 1 {
+		attempts = forever
+	}
+	err := w.persist(attempts, func() error { return f(jobs) })
 	switch {
 	case err == nil:
 	case errors.Is(err, errStopping):
@@ -158,14 +176,14 @@ func (w *worker) isolate(jobs []*job, f func([]*job) error) {
 
 var errStopping = errors.New("stopping")
 
-// persist calls f until it does not fail by the world's fault, or the worker is stopping.
-func (w *worker) persist(f func() error) error {
+// persist calls f until it does not fail by the world's fault, or has done so a number of times, or the worker is stopping.
+func (w *worker) persist(attempts int, f func() error) error {
 	for attempt := 1; ; attempt++ {
 		err := protect(f)
 		if err == nil && attempt > 1 {
 			w.service.cfg.Log.Info("going on", "queue", w.Queue, "attempts", attempt)
 		}
-		if err == nil || Classify(err) != World {
+		if err == nil || Classify(err) != World || attempt == attempts && w.soft.Err() == nil {
 			return err
 		}
 		if w.hard.Err() == nil && (attempt == 1 || attempt%10 == 0) {

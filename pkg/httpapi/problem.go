@@ -82,7 +82,7 @@ func problemOf(err error) *Problem {
 func handleError(log *slog.Logger) echo.HTTPErrorHandler {
 	return func(err error, c echo.Context) {
 		p := problemOf(err)
-		if p.Status >= http.StatusInternalServerError {
+		if p.Status >= http.StatusInternalServerError && !errors.Is(c.Request().Context().Err(), context.Canceled) { // by the client
 			log.Error("request failed", "method", c.Request().Method, "path", c.Path(), "status", p.Status, "error", err)
 		}
 		if c.Response().Committed {

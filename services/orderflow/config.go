@@ -91,7 +91,7 @@ func (c *config) validate() error {
 	}
 	for name, value := range map[string]string{"GATEWAY_URL": c.GatewayURL, "CARRIER_URL": c.CarrierURL} {
 		if u, err := url.Parse(value); value != "" && (err != nil || u.Scheme == "" || u.Host == "") {
-			errs = append(errs, fmt.Errorf("%s: %q is not a URL such as https://gateway.example", name, value))
+			errs = append(errs, fmt.Errorf("%s: is not a URL such as https://gateway.example", name))
 		}
 	}
 	return errors.Join(errs...)
@@ -110,8 +110,9 @@ func (c config) masked() slog.Attr {
 
 func maskURL(s string) string {
 	u, err := url.Parse(s)
-	if err != nil {
-		return "(not a URL)"
+	if err != nil || s != "" && u.Host == "" {
+		return "(set, and not a URL)"
 	}
+	u.RawQuery = "" // may have a password, too
 	return u.Redacted()
 }

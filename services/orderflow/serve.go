@@ -56,10 +56,20 @@ func wireOrder(p *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Pool
 func wirePayment(p *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Pool) {
 	var gateway payment.Gateway = payment.NewSimulatedGateway()
 	if p.cfg.GatewayURL != "" {
-		gateway = payment.NewHTTPGateway(p.cfg.GatewayURL, http.DefaultClient)
+		gateway = payment.NewHTTPGateway(p.cfg.GatewayURL, externalClient())
 	}
 	payment.Subscribe(runtime, gateway, flow.NewGuard("gateway", p.cfg.GatewayTimeout, p.metrics, p.log))
 	payment.Routes(e, db)
+}
+
+// externalClient keeps as many connections as there can be calls, and takes an answer as it is.
+func externalClient() *http.Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.MaxIdleConnsPerHost, transport.MaxIdleConns = flow.DefaultParallel, flow.DefaultParallel
+	return &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
 }
 
 func wireInventory(_ *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Pool) {
@@ -70,7 +80,7 @@ func wireInventory(_ *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.
 func wireShipping(p *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Pool) {
 	var carrier shipping.Carrier = shipping.SimulatedCarrier{}
 	if p.cfg.CarrierURL != "" {
-		carrier = shipping.NewHTTPCarrier(p.cfg.CarrierURL, http.DefaultClient)
+		carrier = shipping.NewHTTPCarrier(p.cfg.CarrierURL, externalClient())
 	}
 	shipping.Subscribe(runtime, carrier, flow.NewGuard("carrier", p.cfg.CarrierTimeout, p.metrics, p.log))
 	shipping.Routes(e, db)
