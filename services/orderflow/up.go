@@ -67,9 +67,15 @@ func up(cmd *cobra.Command, dir string, command []string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, stack.Stop()) }()
+	defer func() {
+		fmt.Fprintln(cmd.ErrOrStderr(), "stopping RabbitMQ and Postgres")
+		err = errors.Join(err, stack.Stop())
+	}()
 	cfg.AMQPURLs, cfg.DatabaseURL, cfg.ManagementURL = []string{stack.AMQPURL()}, stack.DatabaseURL(), stack.ManagementURL()
-	cfg.HTTPAddr = freeAddress(cfg.HTTPAddr)
+	if address := freeAddress(cfg.HTTPAddr); address != cfg.HTTPAddr {
+		fmt.Fprintf(cmd.ErrOrStderr(), "another program listens on %s, so the REST API gets a free port\n", cfg.HTTPAddr)
+		cfg.HTTPAddr = address
+	}
 
 	log := cmd.ErrOrStderr()
 	if len(command) > 0 {
@@ -143,6 +149,7 @@ orderflow is up. Ctrl-C stops it; the data stays.
 
   REST API             %[1]s
   RabbitMQ management  %[2]s   user %[3]s, password %[4]s
+  RabbitMQ             %[6]s
   Postgres             %[5]s
 
 Place a first order, and see what becomes of it (its id is in the answer):
@@ -155,6 +162,11 @@ Place a first order, and see what becomes of it (its id is in the answer):
   curl -s %[1]s/v1/orders/ORDER_ID
   curl -s %[1]s/v1/orders/ORDER_ID/events
 
+Look for dead letters, from another terminal:
+
+  export AMQP_URL='%[6]s'
+  %[7]s dlq list
+
 `
 
 func printWelcome(w io.Writer, cfg config, api string) {
@@ -165,7 +177,7 @@ func printWelcome(w io.Writer, cfg config, api string) {
 		u.User = nil
 		management = u.String()
 	}
-	fmt.Fprintf(w, welcome, api, management, user, password, cfg.DatabaseURL)
+	fmt.Fprintf(w, welcome, api, management, user, password, cfg.DatabaseURL, cfg.AMQPURLs[0], os.Args[0])
 }
 
 // runCommand runs a command with everything's addresses in its environment. Its exit code becomes this program's.
