@@ -466,3 +466,33 @@ func TestAKillerDiesAlone(t *testing.T) {
 	}
 	rest.until(t, want)
 }
+
+// The queue is deleted while the first message of the session is in hand, and is there again before that is done.
+func TestQueueThatVanishesUnderTheFirstMessage(t *testing.T) {
+	env := devtest.New(t)
+	b := connect(t, env.AMQPURL)
+	declareQueue(t, b, "q")
+	p := publisher(t, b)
+	publishAll(t, p, numbered("q", 1))
+
+	inHand, goOn := make(chan struct{}), make(chan struct{})
+	first := sync.OnceFunc(func() {
+		close(inHand)
+		<-goOn
+	})
+	c := &consumption{seen: map[string]int{}, acked: map[string]int{}, news: make(chan struct{}, 1), first: make(chan struct{})}
+	consume(t, b, ConsumerConfig{Queue: "q", Prefetch: 100, Batch: 10}, func(batch []*Delivery) {
+		first()
+		c.take(batch)
+	})
+	receive(t, "the first message", inHand)
+	manage(t, env, "DELETE", "/api/queues/"+vhost(t, env.AMQPURL)+"/q", nil, nil)
+	if err := b.Redeclare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the queue takes messages", func() bool {
+		return p.PublishAll(t.Context(), []Message{{Exchange: "t.events", RoutingKey: "q", Mandatory: true, ID: "again"}})[0] == nil
+	})
+	close(goOn)
+	c.until(t, map[string]bool{"again": true})
+}

@@ -91,7 +91,7 @@ func (c *config) validate() error {
 	}
 	for name, value := range map[string]string{"GATEWAY_URL": c.GatewayURL, "CARRIER_URL": c.CarrierURL} {
 		if u, err := url.Parse(value); value != "" && (err != nil || u.Scheme == "" || u.Host == "") {
-			errs = append(errs, fmt.Errorf("%s: is not a URL such as https://gateway.example", name))
+			errs = append(errs, fmt.Errorf("%s: not a URL such as https://gateway.example", name))
 		}
 	}
 	return errors.Join(errs...)

@@ -65,6 +65,14 @@ func (p *provider) charge(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, `{"detail": "no money"}`)
 	case charge.Payment_method == "pm_error" && p.failsFirst(key):
 		w.WriteHeader(http.StatusBadGateway)
+	case charge.Payment_method == "pm_pending" && p.failsFirst(key):
+		w.WriteHeader(http.StatusAccepted)
+		fmt.Fprint(w, `{"status": "pending"}`)
+	case charge.Payment_method == "pm_page":
+		w.WriteHeader(http.StatusPaymentRequired)
+		fmt.Fprint(w, `<html>`)
+	case charge.Payment_method == "pm_reset":
+		panic(http.ErrAbortHandler) // breaks the connection
 	default:
 		w.WriteHeader(http.StatusCreated)
 		fmt.Fprintf(w, `{"reference": "ref %s"}`, key)
@@ -117,7 +125,9 @@ func TestOtherCompanies(t *testing.T) {
 	for _, c := range []struct{ method, city, want string }{
 		{"pm_card", "London", shipped},
 		{"pm_error", "London", shipped},
+		{"pm_pending", "London", shipped}, // an answer without a reference is none
 		{"pm_broke", "London", declined},
+		{"pm_page", "London", declined}, // the status says it
 		{"pm_card", "Atlantis", undeliverable},
 	} {
 		o := goodOrder("customer")
@@ -150,6 +160,20 @@ func TestOtherCompanies(t *testing.T) {
 		}
 	}
 	testWhileTheCarrierThinks(t, p, others)
+	testCallThatAlwaysBreaks(t, p)
+}
+
+// testCallThatAlwaysBreaks has an order whose charge breaks the connection each time. It holds nobody else up.
+func testCallThatAlwaysBreaks(t *testing.T, p *program) {
+	bad, good := goodOrder("customer"), goodOrder("customer")
+	bad.PaymentMethod, good.PaymentMethod = "pm_reset", "pm_card"
+	good.Items = []item{{"book", 1, "19.99"}}
+	place(t, p.client, bad)
+	for range 3 {
+		if o := follow(t, p.client, place(t, p.client, good).OrderID); o.Status != "shipped" {
+			t.Errorf("the order behind it ended as %s %s", o.Status, o.CancelReason)
+		}
+	}
 }
 
 // testWhileTheCarrierThinks looks at an order whose parcel was asked for and not yet booked: its goods are set aside, and it is the

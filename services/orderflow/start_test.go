@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"fmt"
 	"net"
 	"net/url"
 	"regexp"
@@ -47,7 +48,7 @@ func TestStartFaults(t *testing.T) {
 		{"no URL of Postgres", "DATABASE_URL=postgres://user:secret@host:port/x", "serve", 1, `DATABASE_URL: cannot be parsed; it looks like`},
 		{"password of RabbitMQ", "AMQP_URL=" + wrong(env.AMQPURL, "password"), "serve", 1, `connect to RabbitMQ at 127.0.0.1:\d+.*check the user "\w+" and its password in AMQP_URL`},
 		{"vhost", "AMQP_URL=" + wrong(env.AMQPURL, "path"), "serve", 1, `check that the virtual host "none" exists`},
-		{"no RabbitMQ", "AMQP_URL=" + wrong(env.AMQPURL, "port"), "serve", 1, `connect to RabbitMQ at 127.0.0.1:1: .*connection refused`},
+		{"no RabbitMQ", "AMQP_URL=" + wrong(env.AMQPURL, "port"), "serve", 1, `connect to RabbitMQ at 127.0.0.1:1 \(by AMQP_URL\): .*connection refused`},
 		{"no URL of RabbitMQ", "AMQP_URL=http://user:secret@127.0.0.1/", "serve", 1, `AMQP_URL: address 1 of 1 cannot be parsed`},
 		{"address that is taken", "HTTP_ADDR=" + taken.Addr().String(), "serve", 1, `another program listens on 127.0.0.1:\d+; choose another address by HTTP_ADDR`},
 		{"address that is none", "HTTP_ADDR=8080", "serve", 2, `configuration: HTTP_ADDR: .*it looks like 127.0.0.1:8080`},
@@ -57,7 +58,7 @@ func TestStartFaults(t *testing.T) {
 		{"log level", "LOG_LEVEL=loud", "serve", 2, `configuration: LOG_LEVEL: .*loud`},
 		{"log format", "LOG_FORMAT=xml", "serve", 2, `configuration: LOG_FORMAT: "xml" is neither text nor json`},
 		{"timeout", "GATEWAY_TIMEOUT=-1s", "serve", 2, `configuration: GATEWAY_TIMEOUT: must be more than 0, is -1s`},
-		{"gateway", "GATEWAY_URL=gateway", "serve", 2, `configuration: GATEWAY_URL: "gateway" is not a URL such as`},
+		{"gateway", "GATEWAY_URL=gateway", "serve", 2, `configuration: GATEWAY_URL: not a URL such as`},
 		{"connections", "DB_MAX_CONNS=many", "serve", 2, `configuration: DB_MAX_CONNS: .*many`},
 		{"no connections", "DB_MAX_CONNS=0", "serve", 2, `configuration: DB_MAX_CONNS: must be`},
 		{"start timeout", "START_TIMEOUT=-1s", "serve", 2, `configuration: START_TIMEOUT: must`},
@@ -119,5 +120,25 @@ func TestServicesApart(t *testing.T) {
 	a := edge.call(t, "GET", "/v1/orders", nil)
 	if expectProblem(t, a, 503, ""); a.header.Get("Retry-After") == "" {
 		t.Error("no Retry-After")
+	}
+}
+
+// TestServicesThatRunLater starts the services one after the other, with an order under way: an event that goes to several queues is
+// not lost to the one whose service has never run before.
+func TestServicesThatRunLater(t *testing.T) {
+	t.Parallel()
+	env := *devtest.New(t)
+	orders := run(t, settings(env), "serve", "order")
+	run(t, settings(env), "serve", "payment")
+	id := place(t, orders.client, with(goodOrder("customer"), "/items/0/product_id", "later")).OrderID
+	eventually(t, "the order is paid", func() error {
+		if o := get[order](t, orders.client, "/v1/orders/"+id); o.Status != "paid" {
+			return fmt.Errorf("it is %s", o.Status)
+		}
+		return nil
+	})
+	run(t, settings(env), "serve", "inventory")
+	if o := follow(t, orders.client, id); o.CancelReason != "unknown_product" {
+		t.Errorf("it ended as %s %s", o.Status, o.CancelReason)
 	}
 }
