@@ -475,18 +475,21 @@ func TestQueueThatVanishesUnderTheFirstMessage(t *testing.T) {
 	p := publisher(t, b)
 	publishAll(t, p, numbered("q", 1))
 
-	inHand, goOn := make(chan struct{}), make(chan struct{})
-	first := sync.OnceFunc(func() {
-		close(inHand)
-		<-goOn
-	})
+	inHand, over, goOn := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	var first sync.Once
 	c := &consumption{seen: map[string]int{}, acked: map[string]int{}, news: make(chan struct{}, 1), first: make(chan struct{})}
 	consume(t, b, ConsumerConfig{Queue: "q", Prefetch: 100, Batch: 10}, func(batch []*Delivery) {
-		first()
+		first.Do(func() {
+			close(inHand)
+			<-batch[0].session.over
+			close(over)
+			<-goOn
+		})
 		c.take(batch)
 	})
 	receive(t, "the first message", inHand)
 	manage(t, env, "DELETE", "/api/queues/"+vhost(t, env.AMQPURL)+"/q", nil, nil)
+	receive(t, "the end of the subscription", over)
 	if err := b.Redeclare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
