@@ -105,6 +105,7 @@ func (s *Service) dropOldPartitions(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	var errs []error
 	keep := s.inbox.window.Load().from
 	for d := range existing {
 		if !d.Before(keep) {
@@ -121,23 +122,22 @@ func (s *Service) dropOldPartitions(ctx context.Context) error {
 	for d := range existing {
 		if !d.Add(day).After(oldest) {
 			s.inbox.forgetDay(d)
-			if err := s.dropPartition(ctx, d.Format(partitionName)); err != nil {
-				return err
-			}
+			errs = append(errs, s.dropPartition(ctx, d.Format(partitionName)))
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
-// dropPartition detaches first, which waits for nobody and stops nobody.
+// dropPartition detaches first, which waits for nobody and stops nobody. Another process may do the same at any moment between the
+// steps; what it has done is done.
 func (s *Service) dropPartition(ctx context.Context, name string) error {
 	_, err := s.cfg.DB.Exec(ctx, "ALTER TABLE inbox DETACH PARTITION "+name+" CONCURRENTLY")
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.Code == "55000" { // another process is at it, or was and crashed
 		_, err = s.cfg.DB.Exec(ctx, "ALTER TABLE inbox DETACH PARTITION "+name+" FINALIZE")
 	}
-	if err == nil {
-		_, err = s.cfg.DB.Exec(ctx, "DROP TABLE "+name)
+	if err == nil || errors.As(err, &refused) && refused.Code == "42P01" { // it is no partition any more
+		_, err = s.cfg.DB.Exec(ctx, "DROP TABLE IF EXISTS "+name)
 	}
 	if err != nil {
 		return fmt.Errorf("drop partition %s: %w", name, err)
