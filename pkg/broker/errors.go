@@ -77,6 +77,9 @@ func explainDeclare(what, name string, err error) error {
 	if !errors.As(err, &said) {
 		return fmt.Errorf("declare %s %q: %w", what, name, err)
 	}
+	if !said.Server || said.Code == amqp.ConnectionForced || said.Code == amqp.InternalError {
+		return fmt.Errorf("declare %s %q: %w: %w", what, name, ErrNotConnected, err)
+	}
 	wrapped := fmt.Errorf("declare %s %q: %s", what, name, said.Reason)
 	switch said.Code {
 	case amqp.PreconditionFailed:

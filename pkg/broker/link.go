@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"fmt"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -42,7 +43,11 @@ func (l *link) channel(ctx context.Context) (*amqp.Channel, error) {
 	if err != nil {
 		return nil, err
 	}
-	return conn.Channel()
+	ch, err := conn.Channel()
+	if err != nil {
+		return nil, fmt.Errorf("%w: open a channel: %w", ErrNotConnected, err)
+	}
+	return ch, nil
 }
 
 func (l *link) alive() bool {

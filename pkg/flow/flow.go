@@ -41,6 +41,7 @@ type Config struct {
 	Linger         time.Duration   // how long a batch of a busy queue may wait to grow; 5 ms
 	InboxRetention time.Duration   // how long handled events are remembered; 14 days
 	DrainTimeout   time.Duration   // how long Run takes to finish what is in hand when it is stopped; 20 s
+	Patience       time.Duration   // how long Run waits, before it has begun, for servers that come and go; 0: one try
 }
 
 func (c Config) withDefaults() Config {
@@ -142,10 +143,10 @@ func (s *Service) Ready(ctx context.Context) error {
 // Run declares the queues and works until ctx ends; then it finishes what is in hand, within Config.DrainTimeout. Whatever is
 // not finished then comes again. An error says what kept it from starting.
 func (s *Service) Run(ctx context.Context) error {
-	if err := s.cfg.Broker.Declare(ctx, s.topology()); err != nil {
+	if err := s.begin(ctx, func() error { return s.cfg.Broker.Declare(ctx, s.topology()) }); err != nil {
 		return err
 	}
-	if err := s.inbox.prepare(ctx, s.cfg); err != nil {
+	if err := s.begin(ctx, func() error { return s.inbox.prepare(ctx, s.cfg) }); err != nil {
 		return err
 	}
 	if s.publisher.Await(ctx) != nil {
@@ -178,6 +179,21 @@ func (s *Service) Run(ctx context.Context) error {
 	stopBackground()
 	behind.Wait()
 	return nil
+}
+
+// begin does one step of the start, and does it again while servers come and go.
+func (s *Service) begin(ctx context.Context, step func() error) error {
+	deadline := time.Now().Add(s.cfg.Patience)
+	for attempt := 1; ; attempt++ {
+		err := step()
+		if err == nil || !postgres.Lost(err) && !errors.Is(err, broker.ErrNotConnected) || !time.Now().Before(deadline) {
+			return err
+		}
+		s.cfg.Log.Warn("cannot start yet, trying again", "service", s.cfg.Service, "error", err)
+		if !sleep(ctx, backoff(attempt)) {
+			return err
+		}
+	}
 }
 
 func (s *Service) topology() broker.Topology {

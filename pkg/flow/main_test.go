@@ -50,7 +50,7 @@ type house struct {
 func newHouse(t *testing.T, env *devtest.Env) *house {
 	t.Helper()
 	h := &house{t: t, env: env, journal: newJournal()}
-	if _, err := postgres.Migrate(t.Context(), env.DatabaseURL, "test", migrations.Files, migrations.Flow); err != nil {
+	if _, err := postgres.Migrate(t.Context(), postgres.Config{URL: env.DatabaseURL, Schema: "test"}, migrations.Files, migrations.Flow); err != nil {
 		t.Fatal(err)
 	}
 	var err error

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -21,7 +22,7 @@ func Away(err error) bool {
 	if !errors.As(err, &pg) {
 		return strings.Contains(err.Error(), "conn closed") || strings.Contains(err.Error(), "closed pool")
 	}
-	for _, class := range []string{
+	return ofClass(pg,
 		"08",                         // connection exception
 		"25006",                      // read only: a standby, after a failover
 		"28",                         // authorization
@@ -32,10 +33,19 @@ func Away(err error) bool {
 		"57",    // cancelled, shutting down, starting up
 		"58",    // I/O error
 		"XX",    // internal error
-	} {
-		if strings.HasPrefix(pg.Code, class) {
-			return true
-		}
+	)
+}
+
+// Lost tells whether err is a connection that could not be made or broke, or a server that is full, going or coming: what a
+// program that starts may wait out. Missing rights are none of it.
+func Lost(err error) bool {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return Away(err)
 	}
-	return false
+	return ofClass(pg, "08", "25006", "40", "53", "55P03", "57", "58")
+}
+
+func ofClass(err *pgconn.PgError, classes ...string) bool {
+	return slices.ContainsFunc(classes, func(class string) bool { return strings.HasPrefix(err.Code, class) })
 }

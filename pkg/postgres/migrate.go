@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io/fs"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -17,11 +18,29 @@ import (
 
 // Migrate brings a schema up to date: it makes the schema if there is none, and applies the numbered files of each folder in
 // turn, under an advisory lock, so that any number of processes may do it at once. Each folder's progress is kept in the schema,
-// in a table "<folder>_migrations". It returns the names of the files that were applied.
-func Migrate(ctx context.Context, url, schema string, files fs.FS, folders ...string) ([]string, error) {
-	conf, err := pgx.ParseConfig(url)
+// in a table "<folder>_migrations". It returns the names of the files that were applied. A connection that breaks is made again
+// within cfg.Patience: each file is applied as a whole or not at all.
+func Migrate(ctx context.Context, cfg Config, files fs.FS, folders ...string) (applied []string, err error) {
+	deadline := time.Now().Add(cfg.Patience)
+	for {
+		names, err := migrate(ctx, cfg, files, folders)
+		applied = append(applied, names...)
+		if err == nil || !Lost(err) || !time.Now().Before(deadline) {
+			return applied, err
+		}
+		select {
+		case <-time.After(retryPause):
+		case <-ctx.Done():
+			return applied, errors.Join(err, ctx.Err())
+		}
+	}
+}
+
+func migrate(ctx context.Context, cfg Config, files fs.FS, folders []string) ([]string, error) {
+	schema := cfg.Schema
+	conf, err := pgx.ParseConfig(cfg.URL)
 	if err != nil {
-		return nil, fmt.Errorf("migrate schema %q: DATABASE_URL: %w", schema, maskParse(url, err))
+		return nil, fmt.Errorf("migrate schema %q: DATABASE_URL: %w", schema, maskParse(cfg.URL, err))
 	}
 	conf.RuntimeParams["search_path"] = schema
 	db := stdlib.OpenDB(*conf)

@@ -17,9 +17,12 @@ type Config struct {
 	Schema   string // the one schema that the pool sees
 	Name     string // application_name, as pg_stat_activity shows it
 	MaxConns int32  // 0 leaves it to the pool
-	// Patience is how long Open waits for a server that does not accept connections yet; 0 means one try.
+	// Patience is how long Open and Migrate wait for a server that does not accept connections yet; 0 means one try.
 	Patience time.Duration
 }
+
+// retryPause is between two attempts at a server that does not answer.
+const retryPause = 250 * time.Millisecond
 
 // Open connects and returns a pool. A wrong password, database or permission is reported at once; a server that is not there
 // yet is waited for.
@@ -59,7 +62,7 @@ func ping(ctx context.Context, pool *pgxpool.Pool, patience time.Duration) error
 			return err
 		}
 		select {
-		case <-time.After(250 * time.Millisecond):
+		case <-time.After(retryPause):
 		case <-ctx.Done():
 			return errors.Join(err, ctx.Err())
 		}

@@ -354,7 +354,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 func TestOpenSeesItsSchemaOnly(t *testing.T) {
 	env := devtest.New(t)
 	files := fstest.MapFS{"one/00001_a.sql": {Data: []byte("-- +goose Up\nCREATE TABLE a (n int);")}}
-	if _, err := Migrate(t.Context(), env.DatabaseURL, "mine", files, "one"); err != nil {
+	if _, err := Migrate(t.Context(), Config{URL: env.DatabaseURL, Schema: "mine"}, files, "one"); err != nil {
 		t.Fatal(err)
 	}
 	p, err := Open(t.Context(), Config{URL: env.DatabaseURL, Schema: "mine", Name: "a name"})
@@ -389,7 +389,7 @@ func TestMigrateByMany(t *testing.T) {
 	for range 4 {
 		wait.Go(func() {
 			for _, schema := range []string{"a", "b"} {
-				applied, err := Migrate(t.Context(), env.DatabaseURL, schema, scripts, "common", "own")
+				applied, err := Migrate(t.Context(), Config{URL: env.DatabaseURL, Schema: schema}, scripts, "common", "own")
 				if err != nil {
 					t.Errorf("schema %s: %v", schema, err)
 				}
@@ -420,7 +420,7 @@ func TestMigrateFailsAsAWhole(t *testing.T) {
 		"own/00001_good.sql": {Data: []byte("-- +goose Up\nCREATE TABLE good (n int);")},
 		"own/00002_bad.sql":  {Data: []byte("-- +goose Up\nCREATE TABLE half (n int);\nSELECT nonsense;")},
 	}
-	applied, err := Migrate(t.Context(), env.DatabaseURL, "s", broken, "own")
+	applied, err := Migrate(t.Context(), Config{URL: env.DatabaseURL, Schema: "s"}, broken, "own")
 	if err == nil || !strings.Contains(err.Error(), "00002_bad.sql") || !strings.Contains(err.Error(), `"s"`) {
 		t.Errorf("error %v, want one that names the schema and the file", err)
 	}
@@ -432,14 +432,14 @@ func TestMigrateFailsAsAWhole(t *testing.T) {
 		t.Errorf("half of a migration stays: %v, %v", half, err)
 	}
 	broken["own/00002_bad.sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE half (n int);")}
-	if applied, err = Migrate(t.Context(), env.DatabaseURL, "s", broken, "own"); err != nil || len(applied) != 1 {
+	if applied, err = Migrate(t.Context(), Config{URL: env.DatabaseURL, Schema: "s"}, broken, "own"); err != nil || len(applied) != 1 {
 		t.Errorf("after it is mended: applied %v, error %v", applied, err)
 	}
 }
 
 func TestMigrateSaysWhatIsWrong(t *testing.T) {
 	for _, u := range []string{"postgres://u:top-secret@host:port/db", "postgres://u:top-secret@127.0.0.1:1/db"} {
-		_, err := Migrate(t.Context(), u, "s", scripts, "own")
+		_, err := Migrate(t.Context(), Config{URL: u, Schema: "s"}, scripts, "own")
 		if err == nil || !strings.Contains(err.Error(), `schema "s"`) || strings.Contains(err.Error(), "top-secret") {
 			t.Errorf("%s: error %v", u, err)
 		}

@@ -23,14 +23,16 @@ func newMigrate() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			db, err := postgres.Open(cmd.Context(), postgres.Config{URL: cfg.DatabaseURL, Name: "orderflow migrate", Patience: cfg.StartTimeout})
+			database := postgres.Config{URL: cfg.DatabaseURL, Name: "orderflow migrate", Patience: cfg.StartTimeout}
+			db, err := postgres.Open(cmd.Context(), database)
 			if err != nil {
 				return err
 			}
 			db.Close()
 			all := []string{}
 			for _, s := range picked {
-				applied, err := postgres.Migrate(cmd.Context(), cfg.DatabaseURL, s.schema, migrations.Files, migrations.Flow, s.schema)
+				database.Schema = s.schema
+				applied, err := postgres.Migrate(cmd.Context(), database, migrations.Files, migrations.Flow, s.schema)
 				if err != nil {
 					return err
 				}

@@ -260,7 +260,7 @@ func (p *process) open(ctx context.Context, picked []service) ([]*part, error) {
 	for i, s := range picked {
 		parts[i].runtime = flow.New(flow.Config{
 			Service: s.name, Catalog: event.Orders, DB: parts[i].db, Broker: parts[i].broker, Metrics: p.metrics, Log: p.log,
-			RetryDelays: p.cfg.RetryDelays, DrainTimeout: p.cfg.StopTimeout, Others: othersOf(s.name),
+			RetryDelays: p.cfg.RetryDelays, DrainTimeout: p.cfg.StopTimeout, Patience: p.cfg.StartTimeout, Others: othersOf(s.name),
 		})
 	}
 	return parts, nil
@@ -277,13 +277,13 @@ func othersOf(name string) (others []flow.Subscription) {
 }
 
 func (p *process) openDatabase(ctx context.Context, s service, part *part) (err error) {
-	part.db, err = postgres.Open(ctx, postgres.Config{
+	cfg := postgres.Config{
 		URL: p.cfg.DatabaseURL, Schema: s.schema, Name: "orderflow " + s.name, MaxConns: p.cfg.DBMaxConns, Patience: p.cfg.StartTimeout,
-	})
-	if err != nil {
+	}
+	if part.db, err = postgres.Open(ctx, cfg); err != nil {
 		return err
 	}
-	applied, err := postgres.Migrate(ctx, p.cfg.DatabaseURL, s.schema, migrations.Files, migrations.Flow, s.schema)
+	applied, err := postgres.Migrate(ctx, cfg, migrations.Files, migrations.Flow, s.schema)
 	if len(applied) > 0 {
 		p.log.Info("migrated", "applied", strings.Join(applied, ", "))
 	}
