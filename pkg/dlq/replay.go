@@ -30,6 +30,7 @@ const (
 	TargetGone Fate = "target_gone" // there is no such queue any more
 	Refused    Fate = "refused"     // by the target queue, mostly because that is full
 	Unknown    Fate = "unknown"     // the connection was lost before the confirm: it may be in its target queue, too
+	Unmatched  Fate = "unmatched"   // the filter does not choose it
 )
 
 // Outcome is a fate and the queue that a dead letter was meant for. All but those with the fate Replayed stay where they are.
@@ -44,6 +45,7 @@ type Tally struct {
 	Absent bool   // it does not exist
 	Depth  int    // when the replay began
 	Counts map[Outcome]int
+	Doubt  error // why the filter could not be applied to the first message that it could not be applied to; it does not match
 }
 
 // Total is how many dead letters were looked at.
@@ -57,8 +59,9 @@ func (t Tally) Total() (n int) {
 // Options say what Replay does.
 type Options struct {
 	From   []Source
-	DryRun bool // find out the fates as far as they can be foreseen, and change nothing
-	Max    int  // how many messages are replayed at most, over all queues; 0 means all
+	Where  *Filter // chooses what is replayed; nil chooses everything
+	DryRun bool    // find out the fates as far as they can be foreseen, and change nothing
+	Max    int     // how many messages are replayed at most, over all queues; 0 means all
 }
 
 // Source is a dead-letter queue, and how many of its messages may be taken, from the front; 0 means all that are there when its
@@ -203,6 +206,10 @@ func (d *drain) take(ctx context.Context) error {
 		if letter.ReplayID == d.id { // it has died again already
 			return nil
 		}
+		if !d.chosen(letter) {
+			d.tally.Counts[Outcome{Fate: Unmatched}]++
+			continue
+		}
 		outcome, err := d.foresee(ctx, &letter, d.source.Queue)
 		if err != nil {
 			return err
@@ -212,6 +219,16 @@ func (d *drain) take(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// chosen applies the filter.
+func (d *drain) chosen(l Letter) bool {
+	if d.options.Where == nil {
+		return true
+	}
+	matches, doubt := d.options.Where.Match(l)
+	d.tally.Doubt = cmp.Or(d.tally.Doubt, doubt)
+	return matches
 }
 
 // send replays a message if that is its outcome. What stays is held until the queue is done, so that it is not met twice.

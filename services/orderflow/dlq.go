@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"orderflow/pkg/broker"
+	"orderflow/pkg/dlq"
 )
 
 func newDLQ() *cobra.Command {
@@ -61,6 +62,35 @@ func checkLimit(limit int) error {
 		return usagef("--limit %d is less than 0", limit)
 	}
 	return nil
+}
+
+// where is the flag --where.
+type where struct{ *dlq.Filter }
+
+// whereFlag adds --where. An expression that is wrong is wrong use of the command.
+func whereFlag(cmd *cobra.Command, w *where, usage string) {
+	cmd.Flags().Var(w, "where", usage+" for which `EXPR` holds")
+	cmd.Long += "\n\n--where EXPR chooses messages by what they tell. A message that lacks what EXPR asks for does not match, and stays. EXPR can use:\n" +
+		dlq.FilterHelp()
+}
+
+// Set implements pflag.Value.
+func (w *where) Set(expression string) (err error) {
+	w.Filter, err = dlq.ParseFilter(expression)
+	return err
+}
+
+// String and Type implement pflag.Value.
+func (w *where) String() string { return "" }
+func (w *where) Type() string   { return "expression" }
+
+// printDoubt tells that --where could not be applied to some messages.
+func printDoubt(w io.Writer, queue string, doubt error) error {
+	if doubt == nil {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "%s: to some --where cannot be applied, so they do not match: %v\n", queue, doubt)
+	return err
 }
 
 // printJSON prints v for programs, and for people who look at what programs get.

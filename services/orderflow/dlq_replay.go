@@ -29,11 +29,14 @@ It does not touch what was not there when it began.
 
 Asks before it acts. Exit code: 1 where a dead letter cannot be replayed; it stays where it is.`,
 		Example: `  orderflow dlq replay payment.order-placed --dry-run
-  orderflow dlq replay payment.order-placed inventory.payment-processed --limit 10 --yes`,
+  orderflow dlq replay payment.order-placed inventory.payment-processed --limit 10 --yes
+  orderflow dlq replay payment.order-placed --where 'reason == "retries_exhausted" and age < duration("12h")'
+  orderflow dlq replay payment.order-placed --where 'any(data.items, .product_id == "demo-1") and error contains "timeout"'`,
 		Args: usageArgs(cobra.MinimumNArgs(1)),
 		RunE: r.run,
 	}
 	limitFlag(cmd, &r.limit, 0, "replay this many at most, over all queues")
+	whereFlag(cmd, &r.where, "replay only those")
 	cmd.Flags().BoolVar(&r.dryRun, "dry-run", false, "say what would be done, and change nothing")
 	cmd.Flags().BoolVar(&r.yes, "yes", false, "do not ask")
 	cmd.Flags().BoolVar(&r.asJSON, "json", false, "print JSON")
@@ -43,6 +46,7 @@ Asks before it acts. Exit code: 1 where a dead letter cannot be replayed; it sta
 // replayCommand is one call of dlq replay.
 type replayCommand struct {
 	limit               int
+	where               where
 	dryRun, yes, asJSON bool
 }
 
@@ -58,7 +62,7 @@ func (r *replayCommand) run(cmd *cobra.Command, args []string) error {
 		if err != nil {
 			return err
 		}
-		options := dlq.Options{Max: r.limit, DryRun: r.dryRun}
+		options := dlq.Options{Where: r.where.Filter, Max: r.limit, DryRun: r.dryRun}
 		for _, queue := range queues {
 			options.From = append(options.From, dlq.Source{Queue: broker.DeadLetterQueue(queue)})
 		}
@@ -135,7 +139,7 @@ func verdict(run dlq.Run, err error) error {
 	case err != nil:
 		return fmt.Errorf("%w; %s replayed; %s", err, count(replayed), advice)
 	}
-	if left := run.Total() - replayed; left > 0 {
+	if left := run.Total() - replayed - run.Count(dlq.Unmatched); left > 0 {
 		return fmt.Errorf("%s cannot be replayed", count(left))
 	}
 	return nil
@@ -163,6 +167,7 @@ type reportedQueue struct {
 	Exists   bool              `json:"exists"`
 	Depth    int               `json:"depth"` // when it began
 	Outcomes []reportedOutcome `json:"outcomes"`
+	Doubt    string            `json:"where_error,omitzero"` // of the first message that --where could not be applied to
 }
 
 type reportedOutcome struct {
@@ -177,7 +182,10 @@ func runReport(run dlq.Run, dry bool, err error) reported {
 		report.Error = err.Error()
 	}
 	for _, tally := range run.Tallies {
-		q := reportedQueue{workQueue(tally.Queue), tally.Queue, !tally.Absent, tally.Depth, []reportedOutcome{}}
+		q := reportedQueue{workQueue(tally.Queue), tally.Queue, !tally.Absent, tally.Depth, []reportedOutcome{}, ""}
+		if tally.Doubt != nil {
+			q.Doubt = tally.Doubt.Error()
+		}
 		for _, o := range outcomes(tally) {
 			q.Outcomes = append(q.Outcomes, reportedOutcome{o.Fate, o.Target, tally.Counts[o]})
 		}
@@ -205,6 +213,11 @@ func printRun(w io.Writer, run dlq.Run, dry bool) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
+	for _, tally := range run.Tallies {
+		if err := printDoubt(w, tally.Queue, tally.Doubt); err != nil {
+			return err
+		}
+	}
 	how := "replayed"
 	if dry {
 		how = "would be replayed"
@@ -225,6 +238,8 @@ func inWords(o dlq.Outcome, dry bool) string {
 		return "left: nothing tells in which queue they died"
 	case dlq.TargetGone:
 		return "left: there is no queue " + target
+	case dlq.Unmatched:
+		return "left: not chosen by --where"
 	case dlq.Refused:
 		return "left: refused by " + target + ", which is probably full"
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,53 +16,103 @@ import (
 )
 
 func newDLQShow() *cobra.Command {
-	var limit int
-	var asJSON bool
+	s := &showCommand{}
 	cmd := &cobra.Command{
 		Use:   "show QUEUE",
 		Short: "Show the dead letters of a queue, oldest first",
 		Long:  `Show the dead letters of a queue, oldest first. With --json they are whole: with all properties, headers and the body.`,
-		Args:  usageArgs(cobra.ExactArgs(1)),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkLimit(limit); err != nil {
-				return err
-			}
-			return withBroker(cmd, func(b *broker.Broker) error {
-				queues, err := findQueues(cmd.Context(), b, args)
-				if err != nil {
-					return err
-				}
-				if asJSON {
-					return showJSON(cmd, b, queues[0], limit)
-				}
-				return showText(cmd, b, queues[0], limit)
-			})
-		},
+		Example: `  orderflow dlq show payment.order-placed
+  orderflow dlq show payment.order-placed --where 'data.customer_id == "customer-1"' --json`,
+		Args: usageArgs(cobra.ExactArgs(1)),
+		RunE: s.run,
 	}
-	limitFlag(cmd, &limit, 20, "show this many at most")
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	limitFlag(cmd, &s.limit, 20, "show this many at most")
+	whereFlag(cmd, &s.where, "show only those")
+	cmd.Flags().BoolVar(&s.asJSON, "json", false, "print JSON")
 	return cmd
 }
 
-func showText(cmd *cobra.Command, b *broker.Broker, queue string, limit int) error {
-	name, w, shown := broker.DeadLetterQueue(queue), cmd.OutOrStdout(), 0
-	depth, err := dlq.Look(cmd.Context(), b, name, limit, func(l dlq.Letter) error {
-		shown++
-		return printLetter(w, shown, l)
+// showCommand is one call of dlq show.
+type showCommand struct {
+	limit  int
+	where  where
+	asJSON bool
+}
+
+func (s *showCommand) run(cmd *cobra.Command, args []string) error {
+	if err := checkLimit(s.limit); err != nil {
+		return err
+	}
+	return withBroker(cmd, func(b *broker.Broker) error {
+		queues, err := findQueues(cmd.Context(), b, args)
+		if err != nil {
+			return err
+		}
+		if s.asJSON {
+			return s.json(cmd, b, queues[0])
+		}
+		return s.text(cmd, b, queues[0])
 	})
+}
+
+// sight is what a look at a queue found.
+type sight struct {
+	depth, shown int
+	full         bool // --limit was reached before the end
+	doubt        error
+}
+
+var errFull = errors.New("as many as --limit allows")
+
+// look calls see with the dead letters that --where chooses, up to --limit.
+func (s *showCommand) look(cmd *cobra.Command, b *broker.Broker, name string, see func(n int, l dlq.Letter) error) (seen sight, err error) {
+	looked := 0
+	seen.depth, err = dlq.Look(cmd.Context(), b, name, 0, func(l dlq.Letter) error {
+		looked++
+		if s.where.Filter != nil {
+			matches, doubt := s.where.Match(l)
+			seen.doubt = cmp.Or(seen.doubt, doubt)
+			if !matches {
+				return nil
+			}
+		}
+		seen.shown++
+		if err := see(seen.shown, l); err != nil {
+			return err
+		}
+		if seen.shown == s.limit {
+			return errFull
+		}
+		return nil
+	})
+	if errors.Is(err, errFull) {
+		seen.full, err = looked < seen.depth, nil
+	}
+	if err != nil && !errors.Is(err, broker.ErrNoQueue) {
+		err = fmt.Errorf("look at %s: %w", name, err)
+	}
+	return seen, err
+}
+
+func (s *showCommand) text(cmd *cobra.Command, b *broker.Broker, queue string) error {
+	name, w := broker.DeadLetterQueue(queue), cmd.OutOrStdout()
+	seen, err := s.look(cmd, b, name, func(n int, l dlq.Letter) error { return printLetter(w, n, l) })
 	if errors.Is(err, broker.ErrNoQueue) {
 		_, err = fmt.Fprintf(w, "%s does not exist yet: the service that owns it has never run here\n", name)
 		return err
 	}
 	if err != nil {
-		return fmt.Errorf("look at %s: %w", name, err)
+		return err
 	}
-	if shown < depth {
-		_, err = fmt.Fprintf(w, "%s: %d of %s shown, see --limit\n", name, shown, count(depth))
-	} else {
-		_, err = fmt.Fprintf(w, "%s: %s\n", name, count(depth))
+	switch {
+	case seen.full:
+		_, err = fmt.Fprintf(w, "%s: %d of %s shown, see --limit\n", name, seen.shown, count(seen.depth))
+	case seen.shown < seen.depth:
+		_, err = fmt.Fprintf(w, "%s: %d of %s match\n", name, seen.shown, count(seen.depth))
+	default:
+		_, err = fmt.Fprintf(w, "%s: %s\n", name, count(seen.depth))
 	}
-	return err
+	return errors.Join(err, printDoubt(w, name, seen.doubt))
 }
 
 func printLetter(w io.Writer, n int, l dlq.Letter) error {
@@ -109,19 +160,21 @@ type letter struct {
 	BodyBase64      []byte                     `json:"body_base64,omitempty"` // where it is not
 }
 
-func showJSON(cmd *cobra.Command, b *broker.Broker, queue string, limit int) error {
+func (s *showCommand) json(cmd *cobra.Command, b *broker.Broker, queue string) error {
 	name, letters := broker.DeadLetterQueue(queue), []letter{}
-	depth, err := dlq.Look(cmd.Context(), b, name, limit, func(l dlq.Letter) error {
+	seen, err := s.look(cmd, b, name, func(_ int, l dlq.Letter) error {
 		letters = append(letters, whole(l))
 		return nil
 	})
 	absent := errors.Is(err, broker.ErrNoQueue)
 	if err != nil && !absent {
-		return fmt.Errorf("look at %s: %w", name, err)
+		return err
 	}
-	return printJSON(cmd.OutOrStdout(), map[string]any{
-		"queue": queue, "dlq": name, "exists": !absent, "depth": depth, "messages": letters,
-	})
+	report := map[string]any{"queue": queue, "dlq": name, "exists": !absent, "depth": seen.depth, "messages": letters}
+	if seen.doubt != nil {
+		report["where_error"] = seen.doubt.Error()
+	}
+	return printJSON(cmd.OutOrStdout(), report)
 }
 
 func whole(l dlq.Letter) letter {

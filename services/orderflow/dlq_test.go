@@ -224,9 +224,9 @@ func TestDLQReplay(t *testing.T) {
 	out, _ = call(t, exitDone, "dlq", "replay", placed, processed, "order.progress", "--yes", "--json")
 	report := unmarshal[reported](t, out)
 	want := fmt.Sprint([]reportedQueue{
-		{placed, placed + ".dlq", true, 1, []reportedOutcome{{"replayed", placed, 1}}},
-		{processed, processed + ".dlq", true, 1, []reportedOutcome{{"replayed", processed, 1}}},
-		{"order.progress", "order.progress.dlq", false, 0, []reportedOutcome{}},
+		{placed, placed + ".dlq", true, 1, []reportedOutcome{{"replayed", placed, 1}}, ""},
+		{processed, processed + ".dlq", true, 1, []reportedOutcome{{"replayed", processed, 1}}, ""},
+		{"order.progress", "order.progress.dlq", false, 0, []reportedOutcome{}, ""},
 	})
 	if got := fmt.Sprint(report.Queues); got != want || report.Replayed != 2 || report.ReplayID == "" || report.DryRun {
 		t.Errorf("got %+v\nwant %s", report, want)
@@ -249,6 +249,71 @@ func TestDLQReplayReportsWhatStays(t *testing.T) {
 	d.has(placed+".dlq", "2")
 }
 
+// mixed puts three orders of two customers, and something that is no event, into the dead-letter queue.
+func (d *deadLetters) mixed() {
+	d.Helper()
+	letter := func(id, reason, body string) broker.Message {
+		return broker.Message{
+			RoutingKey: placed + ".dlq", Mandatory: true, ID: id, Type: "OrderPlaced", Body: []byte(body),
+			Headers: map[string]any{flow.HeaderQueue: placed, flow.HeaderReason: reason, flow.HeaderAttempts: int64(5)},
+		}
+	}
+	ada, bob := `{"data":{"customer_id":"ada","items":[{"quantity":7}]}}`, `{"data":{"customer_id":"bob","items":[{"quantity":1}]}}`
+	messages := []broker.Message{letter("a1", flow.ReasonExhausted, ada), letter("junk", flow.ReasonInvalid, "no event"),
+		letter("b1", flow.ReasonExhausted, bob), letter("a2", flow.ReasonRejected, ada)}
+	for _, err := range d.publisher.PublishAll(d.Context(), messages) {
+		if err != nil {
+			d.Fatal(err)
+		}
+	}
+}
+
+func TestDLQShowWhere(t *testing.T) {
+	d := newDeadLetters(t)
+	d.mixed()
+	out, _ := call(t, exitDone, "dlq", "show", placed, "--where", `data.customer_id == "ada"`)
+	contains(t, out, "1. OrderPlaced: retries_exhausted\n   id        a1\n", "2. OrderPlaced: rejected\n   id        a2\n", "dlq: 2 of 4 dead letters match\n")
+	out, _ = call(t, exitDone, "dlq", "show", placed, "--where", `reason != "invalid_message"`, "--limit", "2")
+	contains(t, out, "   id        a1\n", "   id        b1\n", "dlq: 2 of 4 dead letters shown, see --limit\n")
+	out, _ = call(t, exitDone, "dlq", "show", placed, "--where", `any(data.items, .quantity > 5)`)
+	contains(t, out, "dlq: 2 of 4 dead letters match\n", "dlq: to some --where cannot be applied, so they do not match: ", "(1:1)\n")
+
+	out, _ = call(t, exitDone, "dlq", "show", placed, "--json", "--where", `headers["orderflow-reason"] == "invalid_message"`)
+	report := unmarshal[struct {
+		Depth    int
+		Messages []letter
+	}](t, out)
+	if report.Depth != 4 || len(report.Messages) != 1 || report.Messages[0].ID != "junk" || strings.Contains(out, "where_error") {
+		t.Errorf("got %+v", report)
+	}
+	d.has(placed+".dlq", "a1", "junk", "b1", "a2")
+}
+
+func TestDLQReplayWhere(t *testing.T) {
+	d := newDeadLetters(t)
+	d.mixed()
+	where := []string{"--where", `data.customer_id == "ada" and attempts >= 5`}
+	out, _ := call(t, exitDone, append(where, "dlq", "replay", placed, "--dry-run")...)
+	contains(t, out, "payment.order-placed.dlq  2  would go to payment.order-placed\n", "payment.order-placed.dlq  2  left: not chosen by --where\n",
+		"2 dead letters would be replayed\n")
+	d.has(placed)
+
+	out, _ = call(t, exitDone, append(where, "dlq", "replay", placed, "--yes", "--json")...)
+	report := unmarshal[reported](t, out)
+	want := fmt.Sprint([]reportedOutcome{{"replayed", placed, 2}, {"unmatched", "", 2}})
+	if len(report.Queues) != 1 || fmt.Sprint(report.Queues[0].Outcomes) != want || report.Replayed != 2 || report.Queues[0].Doubt != "" {
+		t.Errorf("got %+v\nwant %s", report, want)
+	}
+	d.has(placed, "a1", "a2")
+	d.has(placed+".dlq", "junk", "b1")
+
+	out, _ = call(t, exitDone, "dlq", "replay", placed, "--yes", "--where", `data.customer_id > 5`, "--json")
+	if report := unmarshal[reported](t, out); report.Replayed != 0 || report.Queues[0].Doubt != "invalid operation: <nil> > int (1:18)" {
+		t.Errorf("got %+v", report)
+	}
+	d.has(placed+".dlq", "junk", "b1")
+}
+
 func TestDLQWrongUse(t *testing.T) {
 	d := newDeadLetters(t)
 	d.add(placed, placed, flow.ReasonExhausted, "1")
@@ -262,6 +327,9 @@ func TestDLQWrongUse(t *testing.T) {
 		{"dlq show a b", "accepts 1 arg"},
 		{"dlq show payment.order-placed --limit -1", "--limit -1 is less than 0"},
 		{"dlq list --limit many", "invalid argument"},
+		{"dlq replay payment.order-placed --yes --where kind=='OrderPlaced'", "unknown name kind (1:1)\n | kind=='OrderPlaced'\n | ^\nknown are age, attempts,"},
+		{"dlq show payment.order-placed --where attempts>'4'", "mismatched types int and string) (1:9)"},
+		{"dlq replay payment.order-placed --yes --where=", "an expression is missing"},
 		{"dlq list --wrong", "unknown flag: --wrong"},
 		{"dlq wrong", `unknown command "wrong"`},
 	} {
