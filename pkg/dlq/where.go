@@ -16,7 +16,6 @@ import (
 	"github.com/expr-lang/expr/types"
 	"github.com/expr-lang/expr/vm"
 
-	"orderflow/pkg/event"
 	"orderflow/pkg/flow"
 )
 
@@ -30,6 +29,8 @@ const (
 	maxExpression = 4 << 10 // bytes
 	maxNodes      = 500     // of an expression's syntax tree
 	maxPattern    = 1000    // instructions of a regular expression
+	maxJSON       = 1 << 20 // bytes of a body that is read as JSON; events are no larger
+	maxDoubt      = 200     // characters of what is said about a message
 )
 
 // facts are the names that an expression can use. A fact that nothing tells is an empty string or map, 0, or nil for a time.
@@ -115,7 +116,7 @@ func (f *Filter) Match(l Letter) (bool, error) {
 	result, err := expr.Run(f.program, env)
 	var at *file.Error
 	if errors.As(err, &at) { // its text may have parts of the message in it
-		return false, fmt.Errorf("%s (%d:%d)", event.Clip(at.Message), at.Line, at.Column+1)
+		return false, fmt.Errorf("%.*s (%d:%d)", maxDoubt, at.Message, at.Line, at.Column+1)
 	}
 	if err != nil {
 		return false, err
@@ -129,13 +130,13 @@ type told struct {
 	headers        map[string]any
 }
 
-// tell reads a letter. What is no JSON, or larger than any event, is nothing but headers and text.
+// tell reads a letter. What is no JSON, or too large, is nothing but headers and text.
 func tell(l Letter) *told {
 	t := &told{envelope: map[string]any{}, data: map[string]any{}, headers: make(map[string]any, len(l.Headers))}
 	for name, value := range l.Headers {
 		t.headers[name] = value
 	}
-	if len(l.Body) > event.MaxSize || json.Unmarshal(l.Body, &t.envelope) != nil {
+	if len(l.Body) > maxJSON || json.Unmarshal(l.Body, &t.envelope) != nil {
 		return t
 	}
 	if envelope, ok := t.envelope.(map[string]any); ok && envelope["data"] != nil {

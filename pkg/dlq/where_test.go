@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"orderflow/pkg/broker"
-	"orderflow/pkg/event"
 	"orderflow/pkg/flow"
 )
 
@@ -128,7 +127,7 @@ func TestWrongFilters(t *testing.T) {
 
 // What an expression may do with the largest message is done soon.
 func TestFilterIsBounded(t *testing.T) {
-	elements := event.MaxSize/2 - 100
+	elements := maxJSON/2 - 100
 	l := Read(broker.Message{Body: []byte(`{"data":{"list":[` + strings.Repeat("1,", elements) + `1],"text":"x"}}`)})
 	for _, expression := range []string{
 		`any(data.list, string(#) matches "^(a|b|1){1,30}2$")`,
@@ -143,7 +142,7 @@ func TestFilterIsBounded(t *testing.T) {
 			t.Errorf("%s took %s", expression, took)
 		}
 	}
-	larger := Read(broker.Message{Type: "t", Body: append(slices.Repeat([]byte(" "), event.MaxSize), l.Body...)})
+	larger := Read(broker.Message{Type: "t", Body: append(slices.Repeat([]byte(" "), maxJSON), l.Body...)})
 	if got, err := matches(t, `type == "t" and data.list == nil`, larger); !got || err != nil {
 		t.Errorf("a body that is larger than any event: %v, %v", got, err)
 	}

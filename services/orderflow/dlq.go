@@ -89,7 +89,7 @@ func printDoubt(w io.Writer, queue string, doubt error) error {
 	if doubt == nil {
 		return nil
 	}
-	_, err := fmt.Fprintf(w, "%s: to some --where cannot be applied, so they do not match: %v\n", queue, doubt)
+	_, err := fmt.Fprintf(w, "%s: to some --where cannot be applied, so they do not match: %s\n", queue, plain(doubt.Error()))
 	return err
 }
 
