@@ -167,6 +167,10 @@ func serve(ctx context.Context, cfg config, picked []service, log io.Writer, sta
 
 	parts, err := p.open(ctx, picked)
 	defer closeAll(parts)
+	if err != nil && ctx.Err() != nil {
+		p.log.Info("stopped before it was ready", "waiting for", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
