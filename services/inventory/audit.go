@@ -1,0 +1,41 @@
+package inventory
+
+import (
+	"context"
+	"iter"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+
+	"orderflow/pkg/postgres"
+)
+
+// Audit reads reservations for those who prove that they have come out right, sorted by their orders' ids: those of the ids, or
+// all where ids is nil. It leaves out the items.
+func Audit(ctx context.Context, s *postgres.Snapshot, ids []uuid.UUID) iter.Seq2[Reservation, error] {
+	return postgres.Rows(ctx, s, func(c pgx.CollectableRow) (r Reservation, err error) {
+		err = c.Scan(&r.OrderID, &r.Status)
+		return r, err
+	}, `SELECT order_id, status FROM reservations WHERE $1::uuid[] IS NULL OR order_id = ANY($1) ORDER BY order_id`, ids)
+}
+
+// Account is what the stock says of a product, and what reservations say of it.
+type Account struct {
+	ProductID                        string
+	Known                            bool // is in the stock
+	OnHand, Reserved, Shipped, PutIn int64
+	HeldByReservations               int64 // with the status reserved
+	ShippedByReservations            int64
+}
+
+// AuditStock reads the accounts of all products.
+func AuditStock(ctx context.Context, s *postgres.Snapshot) iter.Seq2[Account, error] {
+	return postgres.Rows(ctx, s, pgx.RowToStructByPos[Account], `
+		WITH said AS (
+			SELECT product_id, sum(quantity) FILTER (WHERE status = $1)::bigint AS held, sum(quantity) FILTER (WHERE status = $2)::bigint AS shipped
+			FROM reservations, jsonb_to_recordset(items) AS i (product_id text, quantity bigint)
+			WHERE status IN ($1, $2) GROUP BY product_id)
+		SELECT product_id, s.product_id IS NOT NULL, coalesce(s.on_hand, 0), coalesce(s.reserved, 0), coalesce(s.shipped, 0),
+			coalesce(s.put_in, 0), coalesce(said.held, 0), coalesce(said.shipped, 0)
+		FROM stock s FULL JOIN said USING (product_id)`, string(Reserved), string(Shipped))
+}

@@ -1,0 +1,46 @@
+package order
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"orderflow/pkg/event"
+	"orderflow/pkg/postgres"
+)
+
+// Audit reads orders for those who prove that they have come out right, sorted by id: those of the ids, or all where ids is nil.
+// Of what a customer said it reads the total only.
+func Audit(ctx context.Context, s *postgres.Snapshot, ids []uuid.UUID) iter.Seq2[Order, error] {
+	return postgres.Rows(ctx, s, func(c pgx.CollectableRow) (o Order, err error) {
+		var total int64
+		err = c.Scan(&o.OrderID, &o.Currency, &total, &o.Status, &o.PlacedAt, &o.UpdatedAt)
+		o.TotalAmount = event.MinorAmount(total, o.Currency)
+		return o, err
+	}, `
+		SELECT order_id, currency, total_amount, status, placed_at, updated_at
+		FROM orders WHERE $1::uuid[] IS NULL OR order_id = ANY($1) ORDER BY order_id`, ids)
+}
+
+// Timeline is which events an order has seen.
+type Timeline struct {
+	OrderID uuid.UUID
+	Types   string // separated by commas, as often as there are such events
+}
+
+// AuditTimelines is Audit for timelines. Their rows lie in the order of their key, so each is added up without sorting.
+func AuditTimelines(ctx context.Context, s *postgres.Snapshot, ids []uuid.UUID) iter.Seq2[Timeline, error] {
+	return postgres.Rows(ctx, s, pgx.RowToStructByPos[Timeline], `
+		SELECT order_id, string_agg(type, ',')
+		FROM timeline WHERE $1::uuid[] IS NULL OR order_id = ANY($1) GROUP BY order_id ORDER BY order_id`, ids)
+}
+
+// AllEnded tells whether no order is under way of those that were placed until then.
+func AllEnded(ctx context.Context, db *pgxpool.Pool, until time.Time) (all bool, err error) {
+	err = db.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM orders WHERE ended_at IS NULL AND placed_at <= $1)`, until).Scan(&all)
+	return all, err
+}
