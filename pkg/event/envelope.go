@@ -169,8 +169,14 @@ func (env *envelope) header() (*Event, error) {
 		return nil, fieldErrorf("/source", "must be a slash and a service's name, is %q", env.Source)
 	}
 	at, err := time.Parse(time.RFC3339Nano, env.Time)
-	if err != nil {
+	if at = at.UTC(); err != nil || at.Year() < 0 || at.Year() > 9999 { // what its offset moves out of these years cannot be written again
 		return nil, fieldErrorf("/time", "must be an RFC 3339 time, is %q", env.Time)
+	}
+	if err := firstError(
+		text("/source", env.Source, true, maxText), text("/correlationid", env.CorrelationID, false, maxText),
+		text("/causationid", env.CausationID, false, maxText), text("/traceparent", env.TraceParent, false, maxText),
+	); err != nil {
+		return nil, err
 	}
 	if env.Type == "" {
 		return nil, fieldErrorf("/type", "is missing")
@@ -179,7 +185,7 @@ func (env *envelope) header() (*Event, error) {
 		return nil, fieldErrorf("/data", "is missing")
 	}
 	return &Event{
-		ID: id, Source: env.Source[1:], Time: at.UTC(),
+		ID: id, Source: env.Source[1:], Time: at,
 		CorrelationID: env.CorrelationID, CausationID: env.CausationID, TraceParent: env.TraceParent,
 	}, nil
 }

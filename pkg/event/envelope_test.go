@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -126,8 +127,8 @@ func TestEveryWrongFieldIsNamed(t *testing.T) {
 	}{
 		{"/specversion", []any{nil, "", "0.3", 1}},
 		{"/id", []any{nil, "", "nope", 7, "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "00000000-0000-0000-0000-000000000000"}},
-		{"/source", []any{nil, "", "payment", "/", 1}},
-		{"/time", []any{nil, "", "yesterday", "2026-01-02", 1767323045}},
+		{"/source", []any{nil, "", "payment", "/", 1, "/\x00", "/" + strings.Repeat("s", maxText)}},
+		{"/time", []any{nil, "", "yesterday", "2026-01-02", 1767323045, "0000-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"}},
 		{"/type", []any{nil, "", "PaymentGuessed", "paymentprocessed", true}},
 		{"/dataschema", []any{
 			nil, "", "urn:orderflow:event:PaymentProcessed", "urn:orderflow:event:PaymentProcessed:", "urn:orderflow:event:PaymentProcessed:x",
@@ -135,7 +136,9 @@ func TestEveryWrongFieldIsNamed(t *testing.T) {
 			"urn:orderflow:event:PaymentFailed:1", 1,
 		}},
 		{"/subject", []any{nil, "", "01890000-0000-7000-8000-000000000009", 5}},
-		{"/correlationid", []any{1}},
+		{"/correlationid", []any{1, "\x00", strings.Repeat("c", maxText+1)}},
+		{"/causationid", []any{1, "a\nb"}},
+		{"/traceparent", []any{1, strings.Repeat("t", maxText+1)}},
 		{"/data", []any{nil, []any{}, "text", 1}},
 		{"/data/order_id", []any{nil, "", "nope", 1}},
 		{"/data/customer_id", []any{nil, "", 1}},
@@ -195,6 +198,35 @@ func TestEveryTypeChecksItsOwnFields(t *testing.T) {
 				t.Errorf("%s without %s: %v, want ErrInvalid", c.example.Type(), name, err)
 			}
 			wantField(t, err, pointer)
+		}
+	}
+}
+
+// What other systems said is stored, too: Postgres has to take it.
+func TestTextsOfOthersAreChecked(t *testing.T) {
+	for pointer, data := range map[string]Payload{
+		"/data/detail":        &PaymentFailed{anOrder(), someID, ReasonPaymentFailed, "no\x00funds"},
+		"/data/product_ids/1": &InventoryRejected{anOrder(), someID, ReasonOutOfStock, []string{"demo-1", "demo\x00"}},
+		"/data/product_ids":   &InventoryRejected{anOrder(), someID, ReasonOutOfStock, slices.Repeat([]string{"demo-1"}, MaxItems+1)},
+	} {
+		_, err := Orders.Encode(New("payment", someAt, "", data))
+		wantField(t, err, pointer)
+	}
+	_, err := Orders.Encode(New("shipping", someAt, "", &ShipmentFailed{anOrder(), someID, ReasonShipmentFailed, strings.Repeat("x", maxText+1)}))
+	wantField(t, err, "/data/detail")
+}
+
+// An error quotes what is wrong, but not all of it, and its pointer leads to something.
+func TestErrorsAreShort(t *testing.T) {
+	for _, c := range []struct{ body, pointer string }{
+		{`{"specversion":"` + strings.Repeat("é", 10_000) + `"}`, "/specversion"},
+		{`{"a":{"` + strings.Repeat("b", 10_000) + `":x}}`, "/a"},
+		{strings.Repeat(`{"a":`, 1000) + "x", strings.Repeat("/a", maxPointer/2)},
+	} {
+		_, err := Orders.Decode([]byte(c.body))
+		wantField(t, err, c.pointer)
+		if len(err.Error()) > maxErrorText {
+			t.Errorf("%d bytes: %.100s", len(err.Error()), err)
 		}
 	}
 }

@@ -20,8 +20,25 @@ type FieldError struct {
 
 func (e *FieldError) Error() string { return e.Pointer + " " + e.Detail }
 
+// The longest pointer, in bytes, and the longest detail, in characters: whoever sends nonsense does not decide how much is logged.
+const (
+	maxPointer = 200
+	maxDetail  = 300
+)
+
 func fieldErrorf(pointer, format string, args ...any) error {
-	return &FieldError{Pointer: pointer, Detail: fmt.Sprintf(format, args...)}
+	return newFieldError(pointer, fmt.Sprintf(format, args...))
+}
+
+// newFieldError points at the nearest field around the one meant whose pointer is not too long.
+func newFieldError(pointer, detail string) *FieldError {
+	if len(pointer) > maxPointer {
+		pointer = pointer[:strings.LastIndexByte(pointer[:maxPointer+1], '/')]
+	}
+	if runes := []rune(detail); len(runes) > maxDetail {
+		detail = string(runes[:maxDetail-1]) + "…"
+	}
+	return &FieldError{Pointer: pointer, Detail: detail}
 }
 
 // below puts parent before the pointer of a FieldError.
@@ -64,12 +81,11 @@ func JSONError(parent string, err error) error {
 	var syntax *jsontext.SyntacticError
 	switch {
 	case errors.As(err, &meaning):
-		return &FieldError{Pointer: parent + string(meaning.JSONPointer), Detail: misfit(meaning)}
+		return newFieldError(parent+string(meaning.JSONPointer), misfit(meaning))
 	case errors.As(err, &syntax):
-		return &FieldError{Pointer: parent + string(syntax.JSONPointer),
-			Detail: fmt.Sprintf("is not well-formed JSON at byte %d: %v", syntax.ByteOffset, syntax.Err)}
+		return newFieldError(parent+string(syntax.JSONPointer), fmt.Sprintf("is not well-formed JSON at byte %d: %v", syntax.ByteOffset, syntax.Err))
 	}
-	return &FieldError{Pointer: parent, Detail: "is not well-formed JSON: " + err.Error()}
+	return newFieldError(parent, "is not well-formed JSON: "+err.Error())
 }
 
 func misfit(e *json.SemanticError) string {

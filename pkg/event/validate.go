@@ -1,6 +1,10 @@
 package event
 
-import "github.com/google/uuid"
+import (
+	"fmt"
+
+	"github.com/google/uuid"
+)
 
 // Every payload checks itself: the order that it carries, and then its own fields.
 
@@ -11,7 +15,7 @@ func (p *PaymentProcessed) Validate() error {
 
 // Validate implements Payload.
 func (p *PaymentFailed) Validate() error {
-	return p.check(needID("/payment_id", p.PaymentID), p.Reason.validate())
+	return p.check(needID("/payment_id", p.PaymentID), p.Reason.validate(), text("/detail", p.Detail, false, maxText))
 }
 
 // Validate implements Payload.
@@ -31,7 +35,7 @@ func (p *InventoryReserved) Validate() error {
 
 // Validate implements Payload.
 func (p *InventoryRejected) Validate() error {
-	return p.check(needID("/reservation_id", p.ReservationID), p.Reason.validate())
+	return p.check(needID("/reservation_id", p.ReservationID), p.Reason.validate(), products("/product_ids", p.ProductIDs))
 }
 
 // Validate implements Payload.
@@ -46,7 +50,7 @@ func (p *ShipmentCreated) Validate() error {
 
 // Validate implements Payload.
 func (p *ShipmentFailed) Validate() error {
-	return p.check(needID("/shipment_id", p.ShipmentID), p.Reason.validate())
+	return p.check(needID("/shipment_id", p.ShipmentID), p.Reason.validate(), text("/detail", p.Detail, false, maxText))
 }
 
 // Validate implements Payload.
@@ -80,6 +84,18 @@ func (o *Order) check(own ...error) error {
 func firstError(errs ...error) error {
 	for _, err := range errs {
 		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func products(pointer string, ids []string) error {
+	if len(ids) > MaxItems {
+		return fieldErrorf(pointer, "has %d products, an order has at most %d", len(ids), MaxItems)
+	}
+	for i, id := range ids {
+		if err := text(fmt.Sprintf("%s/%d", pointer, i), id, true, maxText); err != nil {
 			return err
 		}
 	}
