@@ -1,12 +1,14 @@
 package broker
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -17,7 +19,7 @@ type Config struct {
 	URLs []string // amqp:// or amqps://, one for each node of a cluster
 	Name string   // what the connections are called in the management UI
 	Log  *slog.Logger
-	// Patience is how long Open waits for a broker that does not answer yet; 0 means one try.
+	// Patience is how long Open waits for a broker that does not answer yet, START_TIMEOUT; 0 means one try.
 	Patience time.Duration
 }
 
@@ -26,6 +28,7 @@ const (
 	dialTimeout = 10 * time.Second
 	firstPause  = 100 * time.Millisecond // between two attempts to connect
 	longestWait = 5 * time.Second
+	tellEvery   = time.Second // at most, that a broker does not answer
 )
 
 // Broker is a client of RabbitMQ that mends its own connections. Close it at the end.
@@ -36,6 +39,7 @@ type Broker struct {
 	cancel   context.CancelFunc
 	owned    sync.WaitGroup // the goroutines that Close waits for
 	shared   link           // for consuming and declaring
+	lost     atomic.Int32   // consumers that have lost their queue, or never got it
 	mu       sync.Mutex
 	declared []Topology // asserted again when a queue has vanished
 }
@@ -47,25 +51,24 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 	if b.cfg.Log == nil {
 		b.cfg.Log = slog.Default()
 	}
-	if len(cfg.URLs) == 0 {
-		return nil, &setupError{errors.New("no address of RabbitMQ"), "set AMQP_URL"}
+	uris, err := parse(cfg.URLs)
+	if err != nil {
+		return nil, err
 	}
-	for i, u := range cfg.URLs {
-		uri, err := amqp.ParseURI(u)
-		if err != nil {
-			// The parser's error quotes the password.
-			return nil, &setupError{fmt.Errorf("AMQP_URL: address %d of %d cannot be parsed", i+1, len(cfg.URLs)),
-				"it looks like amqp://user:password@host:5672/vhost, with special characters percent-encoded"}
-		}
-		b.uris = append(b.uris, uri)
-	}
+	b.uris = uris
 	b.ctx, b.cancel = context.WithCancel(context.Background())
 	b.shared = link{broker: b, purpose: "consume", turn: make(chan struct{}, 1)}
-	patient, stop := context.WithTimeout(ctx, max(cfg.Patience, dialTimeout))
+	patient, stop := context.WithTimeout(ctx, cmp.Or(cfg.Patience, dialTimeout))
 	defer stop()
 	conn, err := b.dial(patient, "consume", cfg.Patience > 0)
 	if err != nil {
 		b.cancel()
+		switch {
+		case ctx.Err() != nil:
+			return nil, fmt.Errorf("stopped while waiting: %w", err)
+		case cfg.Patience > 0 && !IsSetup(err):
+			return nil, fmt.Errorf("%w; gave up after START_TIMEOUT, %s", err, cfg.Patience)
+		}
 		return nil, err
 	}
 	b.shared.conn = conn
@@ -83,15 +86,28 @@ func (b *Broker) Close() error {
 // Connected tells whether the consuming connection stands.
 func (b *Broker) Connected() bool { return b.shared.alive() }
 
+// Consuming tells whether no consumer has lost its queue, or the right to read it, and not got it back yet.
+func (b *Broker) Consuming() bool { return b.lost.Load() == 0 }
+
 // dial connects to any of the addresses. With patience it tries until ctx ends, except where the setup is at fault.
 func (b *Broker) dial(ctx context.Context, purpose string, patience bool) (*connection, error) {
-	pause := firstPause
+	var (
+		pause = firstPause
+		told  time.Time
+		last  error // of the attempt before
+	)
 	for {
 		conn, err := b.dialAny(ctx, purpose)
-		if err == nil || !patience || IsSetup(err) {
+		switch {
+		case err == nil || !patience || IsSetup(err):
 			return conn, err
+		case ctx.Err() != nil:
+			return nil, cmp.Or(last, err) // this attempt was cut off, so the one before knows more
 		}
-		b.cfg.Log.Warn("RabbitMQ does not answer, trying again", "error", err, "connection", purpose)
+		if last = err; time.Since(told) > tellEvery {
+			b.cfg.Log.Warn("RabbitMQ does not answer, trying again", "error", err, "connection", purpose)
+			told = time.Now()
+		}
 		if !wait(ctx, jitter(pause)) {
 			return nil, err
 		}
@@ -102,28 +118,13 @@ func (b *Broker) dial(ctx context.Context, purpose string, patience bool) (*conn
 func (b *Broker) dialAny(ctx context.Context, purpose string) (*connection, error) {
 	var errs []error
 	for _, i := range rand.Perm(len(b.uris)) {
-		conn, err := b.dialOne(ctx, i, purpose)
+		conn, err := dial(ctx, b.cfg.URLs[i], b.uris[i], fmt.Sprintf("%s (%s)", b.cfg.Name, purpose))
 		if err == nil {
 			return conn, nil
 		}
 		errs = append(errs, explainDial(b.uris[i], err))
 	}
 	return nil, errors.Join(errs...)
-}
-
-func (b *Broker) dialOne(ctx context.Context, i int, purpose string) (*connection, error) {
-	properties := amqp.NewConnectionProperties()
-	properties.SetClientConnectionName(fmt.Sprintf("%s (%s)", b.cfg.Name, purpose))
-	conn, err := dial(ctx, b.cfg.URLs[i], properties)
-	if !errors.Is(err, amqp.ErrCredentials) {
-		return conn, err
-	}
-	// That is the library's guess where the connection ends after the password. A broker that is going down ends it there too,
-	// but not twice.
-	if conn, err = dial(ctx, b.cfg.URLs[i], properties); errors.Is(err, amqp.ErrCredentials) {
-		err = errHungUp
-	}
-	return conn, err
 }
 
 // wait sleeps for d and returns true, or false at once when ctx ends.

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"time"
 
@@ -20,15 +21,18 @@ type connection struct {
 	socket net.Conn
 }
 
-// dial connects and shakes hands, for as long as ctx and dialTimeout allow.
-func dial(ctx context.Context, url string, properties amqp.Table) (*connection, error) {
+// dial connects and shakes hands, for as long as ctx and dialTimeout allow. The connection gets a name for the management UI.
+func dial(ctx context.Context, url string, uri amqp.URI, name string) (*connection, error) {
 	ctx, stop := context.WithTimeout(ctx, dialTimeout)
 	defer stop()
+	properties := amqp.NewConnectionProperties()
+	properties.SetClientConnectionName(name)
 	c := &connection{}
 	watched := func() bool { return true }
 	conn, err := amqp.DialConfig(url, amqp.Config{
 		Heartbeat:  heartbeat,
 		Properties: properties,
+		SASL:       logins(uri, properties),
 		Dial: func(network, address string) (net.Conn, error) {
 			socket, err := new(net.Dialer).DialContext(ctx, network, address)
 			if err != nil {
@@ -40,7 +44,7 @@ func dial(ctx context.Context, url string, properties amqp.Table) (*connection, 
 		},
 	})
 	if !watched() {
-		err = context.Cause(ctx)
+		err = fmt.Errorf("no answer: %w", context.Cause(ctx))
 	}
 	if err != nil && c.socket != nil {
 		c.socket.Close() // the library leaves it open after some failures

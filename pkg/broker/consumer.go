@@ -34,13 +34,25 @@ func (b *Broker) Consume(ctx context.Context, cfg ConsumerConfig, handle func([]
 	if cfg.Drain == nil {
 		cfg.Drain = func() {}
 	}
+	lost := false
+	found := func() {
+		if lost {
+			lost = false
+			b.lost.Add(-1)
+		}
+	}
+	defer found()
 	pause := firstPause
 	for {
 		began := time.Now()
-		err := b.consumeOnce(ctx, cfg, handle)
+		err := b.consumeOnce(ctx, cfg, found, handle)
 		if ctx.Err() != nil {
 			cfg.Drain()
 			return nil
+		}
+		if !lost {
+			lost = true
+			b.lost.Add(1)
 		}
 		if time.Since(began) > longestWait {
 			pause = firstPause
@@ -74,7 +86,8 @@ type session struct {
 	ledger *ledger
 }
 
-func (b *Broker) consumeOnce(ctx context.Context, cfg ConsumerConfig, handle func([]*Delivery)) error {
+// consumeOnce is one session; found is called when it has begun.
+func (b *Broker) consumeOnce(ctx context.Context, cfg ConsumerConfig, found func(), handle func([]*Delivery)) error {
 	ch, err := b.shared.channel(ctx)
 	if err != nil {
 		return err
@@ -88,6 +101,7 @@ func (b *Broker) consumeOnce(ctx context.Context, cfg ConsumerConfig, handle fun
 	if err := s.subscribe(1); err != nil {
 		return err
 	}
+	found()
 	err = s.handOut(ctx, handle)
 	if ctx.Err() != nil {
 		s.unsubscribe()
@@ -114,6 +128,9 @@ func (s *session) subscribe(prefetch int) error {
 	}
 	consumer := fmt.Sprintf("%s-%d", s.name, prefetch)
 	in, err := s.ch.Consume(s.cfg.Queue, consumer, false, false, false, false, nil)
+	if isCode(err, amqp.AccessRefused) {
+		return fmt.Errorf("consume: the user needs to read the queue: %w", err)
+	}
 	if err != nil {
 		return fmt.Errorf("consume: %w", err)
 	}

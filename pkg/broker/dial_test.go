@@ -3,9 +3,13 @@ package broker
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,15 +39,21 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		url   string
 		words []string
 	}{
-		"wrong password": {as(t, env.AMQPURL, "orderflow", "wrong-secret"), []string{`"orderflow"`, "AMQP_URL"}},
-		"wrong user":     {as(t, env.AMQPURL, "nobody", "wrong-secret"), []string{`"nobody"`, "AMQP_URL"}},
-		"wrong vhost":    {wrongVhost.String(), []string{`"nowhere"`, "virtual host"}},
+		"wrong password":             {as(t, env.AMQPURL, "orderflow", "wrong-secret"), []string{`"orderflow"`, "AMQP_URL"}},
+		"wrong user":                 {as(t, env.AMQPURL, "nobody", "wrong-secret"), []string{`"nobody"`, "AMQP_URL"}},
+		"wrong vhost":                {wrongVhost.String(), []string{`"nowhere"`, "virtual host"}},
+		"wrong password by AMQPLAIN": {as(t, env.AMQPURL, "orderflow", "wrong-secret") + "?auth_mechanism=amqplain", []string{`"orderflow"`, "AMQP_URL"}},
+		"a mechanism that the broker does not offer": {env.AMQPURL + "?auth_mechanism=external", []string{"auth_mechanism", "AMQP_URL"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			began := time.Now()
 			err := open(t, time.Minute, c.url)
 			if !IsSetup(err) {
 				t.Fatalf("error %v, want a fault of the setup, at once", err)
+			}
+			if took := time.Since(began); took > 2*time.Second { // RabbitMQ keeps who does not listen for three
+				t.Errorf("it took %s", took)
 			}
 			mustSay(t, err, c.words...)
 			if strings.Contains(err.Error(), "wrong-secret") {
@@ -153,6 +163,105 @@ func cutAfter(t *testing.T, amqpURL string, words int) string {
 	target := *u
 	target.Host = l.Addr().String()
 	return target.String()
+}
+
+// Patience bounds the wait, whatever listens there or does not.
+func TestOpenIsPatientForAsLongAsItIsTold(t *testing.T) {
+	const patience = 400 * time.Millisecond
+	for name, c := range map[string]struct{ url, says string }{
+		"nobody listens":         {refused(t), "refused"},
+		"it accepts and waits":   {listening(t, func(c net.Conn) { io.Copy(io.Discard, c) }), "no answer"},
+		"it closes at once":      {listening(t, func(net.Conn) {}), "lost during the handshake"},
+		"it closes when greeted": {listening(t, func(c net.Conn) { c.Read(make([]byte, 8)) }), "lost during the handshake"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			began := time.Now()
+			err := open(t, patience, c.url)
+			if err == nil || IsSetup(err) {
+				t.Fatalf("error %v, want one that trying again may mend", err)
+			}
+			mustSay(t, err, "127.0.0.1:", c.says, "START_TIMEOUT", patience.String())
+			if took := time.Since(began); took < patience/2 || took > patience+2*time.Second {
+				t.Errorf("it took %s to say: %v", took, err)
+			}
+		})
+	}
+}
+
+// What does not speak AMQP will not learn it: that is said at once.
+func TestOpenWhereSomethingElseListens(t *testing.T) {
+	for name, answer := range map[string]string{
+		"HTTP":       "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n",
+		"a TLS port": "\x15\x03\x01\x00\x02\x02\x46",
+		"AMQP 1.0":   "AMQP\x00\x01\x00\x00",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			err := open(t, time.Minute, listening(t, func(c net.Conn) {
+				c.Read(make([]byte, 8))
+				io.WriteString(c, answer)
+			}))
+			if !IsSetup(err) {
+				t.Fatalf("error %v, want a fault of the setup, at once", err)
+			}
+			mustSay(t, err, "127.0.0.1:", "does not speak AMQP", "AMQP_URL", "amqps://")
+		})
+	}
+}
+
+func TestCheckReadsWhatAnAddressNames(t *testing.T) {
+	nonsense := filepath.Join(t.TempDir(), "nonsense.pem")
+	if err := os.WriteFile(nonsense, []byte("nonsense"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for query, says := range map[string]string{
+		"cacertfile=/nowhere/ca.pem":                          "cacertfile: open /nowhere/ca.pem: no such file",
+		"cacertfile=" + nonsense:                              "has no certificate in PEM format",
+		"certfile=/nowhere/cert.pem&keyfile=/nowhere/key.pem": "certfile and keyfile: open /nowhere/cert.pem",
+		"certfile=" + nonsense:                                "certfile and keyfile",
+		"auth_mechanism=plain&auth_mechanism=kerberos":        `auth_mechanism "kerberos" is none of plain`,
+	} {
+		err := Check([]string{"amqps://user:top-secret@host", "amqps://user:top-secret@host/vhost?" + query})
+		if err == nil {
+			t.Errorf("%s: no error", query)
+			continue
+		}
+		mustSay(t, err, "AMQP_URL", "address 2 of 2", says)
+		if strings.Contains(err.Error(), "top-secret") {
+			t.Errorf("%s: the error %q tells the password", query, err)
+		}
+	}
+	if err := Check([]string{"amqp://host?auth_mechanism=amqplain", "amqps://host?auth_mechanism=EXTERNAL"}); err != nil {
+		t.Error(err)
+	}
+}
+
+// listening is the address of a server that does something with a connection, and then closes it.
+func listening(t *testing.T, serve func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wait.Go(func() {
+				defer c.Close()
+				serve(c)
+			})
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		wait.Wait()
+	})
+	return "amqp://user:top-secret@" + l.Addr().String() + "/vhost"
 }
 
 func TestOpenGivesUpWhenItsContextEnds(t *testing.T) {

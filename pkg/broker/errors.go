@@ -1,9 +1,11 @@
 package broker
 
 import (
-	"crypto/x509"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
+	"strconv"
 	"strings"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -24,10 +26,6 @@ var (
 	ErrNoQueue = errors.New("no such queue")
 )
 
-// errHungUp says that the broker read a user and a password and hung up, twice. It does so without a word, because the library
-// does not tell it that it would listen.
-var errHungUp = errors.New("the user or the password is not accepted")
-
 // setupError is what the one who runs the program has to mend; trying again does not help.
 type setupError struct {
 	err    error
@@ -45,34 +43,45 @@ func IsSetup(err error) bool {
 
 // explainDial adds to a failed dial what to do about it.
 func explainDial(uri amqp.URI, err error) error {
-	where := fmt.Sprintf("connect to RabbitMQ at %s:%d", uri.Host, uri.Port)
+	where := "connect to RabbitMQ at " + net.JoinHostPort(uri.Host, strconv.Itoa(uri.Port))
 	var (
-		unknownCA x509.UnknownAuthorityError
-		wrongHost x509.HostnameError
-		badCert   x509.CertificateInvalidError
-		said      *amqp.Error
+		said   *amqp.Error
+		noTLS  tls.RecordHeaderError
+		badTLS *tls.CertificateVerificationError
 	)
-	refused := errors.As(err, &said) && said.Server
+	advice := ""
+	errors.As(err, &said)
 	switch {
-	case refused && said.Code == amqp.AccessRefused, errors.Is(err, errHungUp), errors.Is(err, amqp.ErrSASL):
-		return &setupError{fmt.Errorf("%s: %w", where, err),
-			fmt.Sprintf("check the user %q and its password in AMQP_URL (the user guest may log in from the broker's own machine only)", uri.Username)}
-	case refused && said.Code == amqp.NotAllowed && !strings.Contains(said.Reason, "limit"):
-		return &setupError{fmt.Errorf("%s: %w", where, err),
-			fmt.Sprintf("check that the virtual host %q exists and that user %q has permissions in it (rabbitmqctl list_permissions -p %s)",
-				uri.Vhost, uri.Username, uri.Vhost)}
-	case errors.Is(err, amqp.ErrCredentials), errors.Is(err, amqp.ErrVhost):
-		// The library's guess where the broker said nothing.
-		return fmt.Errorf("%s: the connection was lost during the handshake", where)
-	case errors.As(err, &unknownCA), errors.As(err, &wrongHost), errors.As(err, &badCert):
-		return &setupError{fmt.Errorf("%s: %w", where, err),
-			"the broker's certificate is not trusted: name its CA by the cacertfile parameter of AMQP_URL, and the host as the certificate does"}
+	case errors.As(err, &noTLS):
+		err, advice = errors.New("what listens there does not speak TLS"),
+			"check host and port in AMQP_URL; the port for amqps:// is mostly 5671, that for amqp:// without TLS 5672"
+	case errors.As(err, &badTLS):
+		advice = "the broker's certificate is not trusted: name its CA by ?cacertfile=/path/to/ca.pem in AMQP_URL, and the host as the certificate does"
+	case said == nil:
+	case errors.Is(err, amqp.ErrSASL):
+		advice = "the broker offers no such way to log in; check auth_mechanism in AMQP_URL"
+	case said.Server && said.Code == amqp.AccessRefused:
+		advice = fmt.Sprintf("check the user %q and its password in AMQP_URL (the user guest may log in from the broker's own machine only)", uri.Username)
+	case said.Server && said.Code == amqp.NotAllowed && !strings.Contains(said.Reason, "limit"):
+		advice = fmt.Sprintf("check that the virtual host %q exists and that user %q has permissions in it (rabbitmqctl list_permissions -p %s)",
+			uri.Vhost, uri.Username, uri.Vhost)
+	case said.Server:
+	case said.Reason == amqp.ErrFrame.Error(), said.Reason == amqp.ErrFrameTooLarge.Error():
+		err, advice = errors.New("what listens there does not speak AMQP"),
+			"check host and port in AMQP_URL; a port for TLS needs amqps:// in place of amqp://"
+	case said.Code == amqp.FrameError:
+		err = errors.New("the connection was lost during the handshake: " + said.Reason)
+	default: // what the library tells of it is a guess
+		err = errors.New("the connection was lost during the handshake")
 	}
-	return fmt.Errorf("%s (by AMQP_URL): %w", where, err)
+	if advice == "" {
+		return fmt.Errorf("%s (by AMQP_URL): %w", where, err)
+	}
+	return &setupError{fmt.Errorf("%s: %w", where, err), advice}
 }
 
 // explainDeclare adds to a refused declaration what to do about it.
-func explainDeclare(what, name string, err error) error {
+func explainDeclare(vhost, what, name string, err error) error {
 	var said *amqp.Error
 	if !errors.As(err, &said) {
 		return fmt.Errorf("declare %s %q: %w", what, name, err)
@@ -83,11 +92,15 @@ func explainDeclare(what, name string, err error) error {
 	wrapped := fmt.Errorf("declare %s %q: %s", what, name, said.Reason)
 	switch said.Code {
 	case amqp.PreconditionFailed:
+		way := "in the management UI"
+		if what == "queue" {
+			way = fmt.Sprintf("rabbitmqctl delete_queue -p %s %s", vhost, name)
+		}
 		return &setupError{wrapped, fmt.Sprintf(
-			"it exists with other arguments, which cannot be changed: drain it, delete it (rabbitmqctl delete_%s %s), and start again", what, name)}
+			"it exists with other arguments, which cannot be changed: drain it, delete it (%s), and start again", way)}
 	case amqp.AccessRefused:
-		return &setupError{wrapped, fmt.Sprintf(
-			"run `orderflow topology` once with a user who may configure %q, or give this user that permission", name)}
+		return &setupError{wrapped, fmt.Sprintf("the user needs to configure, write and read it (rabbitmqctl set_permissions -p %s), "+
+			"or run `orderflow topology` once with a user who may", vhost)}
 	case amqp.NotImplemented, amqp.CommandInvalid:
 		return &setupError{wrapped, "RabbitMQ 3.10 or newer is needed, with quorum queues"}
 	}

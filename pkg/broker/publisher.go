@@ -18,6 +18,7 @@ type Publisher struct {
 	broker  *Broker
 	current atomic.Pointer[pubSession]
 	blocked atomic.Bool
+	refused atomic.Bool
 	once    sync.Once
 	began   chan struct{} // closed by once, when there is a connection for the first time
 }
@@ -37,6 +38,9 @@ func (b *Broker) NewPublisher() *Publisher {
 
 // Ready tells whether messages can be published now: there is a connection and the broker does not hold publishers back.
 func (p *Publisher) Ready() bool { return p.current.Load() != nil && !p.blocked.Load() }
+
+// Refused tells whether the broker said last that its user may not publish there, and has confirmed nothing since.
+func (p *Publisher) Refused() bool { return p.refused.Load() }
 
 // Await waits until the publisher has connected for the first time. It is for tools that publish at once or not at all.
 func (p *Publisher) Await(ctx context.Context) error {
@@ -106,6 +110,10 @@ func (p *Publisher) run() {
 			err = s.serve(ctx)
 			s.fail(err)
 			p.current.Store(nil)
+			if isCode(err, amqp.AccessRefused) {
+				p.refused.Store(true)
+				err = fmt.Errorf("publish: the user needs to write the exchange: %w", err)
+			}
 			p.blocked.Store(false)
 			s.conn.close()
 			if s.confirmed {
@@ -259,7 +267,10 @@ func (s *pubSession) explain(ctx context.Context, err error) error {
 
 // confirm settles the oldest message in flight: the library puts confirms into the order of publishing.
 func (s *pubSession) confirm(c amqp.Confirmation) {
-	s.confirmed = true
+	if !s.confirmed {
+		s.confirmed = true
+		s.publisher.refused.Store(false)
+	}
 	s.collectReturns()
 	f := s.inFlight.pop()
 	switch {

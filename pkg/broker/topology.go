@@ -63,7 +63,7 @@ func (b *Broker) Declare(ctx context.Context, t Topology) error {
 	b.mu.Lock()
 	b.declared = append(b.declared, t)
 	b.mu.Unlock()
-	return assert(t.declarations(), func() (*amqp.Channel, error) { return b.shared.channel(ctx) })
+	return b.assert(t.declarations(), func() (*amqp.Channel, error) { return b.shared.channel(ctx) })
 }
 
 // Redeclare asserts everything again, after a queue or an exchange has vanished.
@@ -77,14 +77,14 @@ func (b *Broker) redeclare(channel func() (*amqp.Channel, error)) error {
 	all := slices.Clone(b.declared)
 	b.mu.Unlock()
 	for _, t := range all {
-		if err := assert(t.declarations(), channel); err != nil {
+		if err := b.assert(t.declarations(), channel); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func assert(steps []declaration, channel func() (*amqp.Channel, error)) error {
+func (b *Broker) assert(steps []declaration, channel func() (*amqp.Channel, error)) error {
 	var ch *amqp.Channel
 	defer func() {
 		if ch != nil {
@@ -120,7 +120,7 @@ func assert(steps []declaration, channel func() (*amqp.Channel, error)) error {
 			}
 		}
 		if err != nil {
-			return explainDeclare(s.what, s.name, err)
+			return explainDeclare(b.uris[0].Vhost, s.what, s.name, err)
 		}
 	}
 	return nil

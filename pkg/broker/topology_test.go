@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -121,20 +122,44 @@ func TestDeclareByAUserWithoutAnyRight(t *testing.T) {
 	}
 }
 
+// What was declared by somebody else, and differently, is named, with what differs and the way out; and the way out works.
 func TestDeclareNamesWhatClashes(t *testing.T) {
 	env := devtest.New(t)
 	b := connect(t, env.AMQPURL)
-	path := "/api/queues/" + vhost(t, env.AMQPURL) + "/payment.order-placed"
-	manage(t, env, "PUT", path, map[string]any{"durable": true, "arguments": map[string]any{"x-queue-type": "quorum", "x-delivery-limit": 7}}, nil)
-	err := b.Declare(t.Context(), sample)
-	if !IsSetup(err) {
-		t.Fatalf("error %v, want a fault of the setup", err)
-	}
-	mustSay(t, err, "payment.order-placed", "x-d", "delete_queue")
-
-	manage(t, env, "DELETE", path, nil, nil)
-	if err := b.Declare(t.Context(), sample); err != nil {
-		t.Errorf("after the way out that the error names: %v", err)
+	for name, c := range map[string]struct {
+		path string // below the vhost's queues or exchanges
+		body map[string]any
+		says []string
+	}{
+		"arguments of a queue": {"queues/%s/payment.order-placed",
+			map[string]any{"arguments": map[string]any{"x-queue-type": "quorum", "x-delivery-limit": 7}}, []string{"x-d", "delete_queue -p %s"}},
+		"a classic queue": {"queues/%s/payment.order-placed", map[string]any{}, []string{"x-dead-letter-exchange", "delete_queue -p %s"}},
+		"a classic dead-letter queue": {"queues/%s/payment.order-placed.dlq", map[string]any{"arguments": map[string]any{"x-queue-type": "classic"}},
+			[]string{"x-queue-type", "'quorum'", "'classic'", "delete_queue -p %s"}},
+		"a dead-letter queue": {"queues/%s/payment.order-placed.dlq",
+			map[string]any{"arguments": map[string]any{"x-queue-type": "quorum"}}, []string{"x-delivery-limit", "delete_queue -p %s"}},
+		"a delay queue": {"queues/%s/orders.retry.1s", map[string]any{"arguments": map[string]any{"x-queue-type": "quorum", "x-message-ttl": 5}},
+			[]string{"x-", "delete_queue -p %s"}},
+		"an exchange": {"exchanges/%s/orders.events", map[string]any{"type": "direct"}, []string{"'type'", "'topic'", "'direct'", "management UI"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := "/api/" + fmt.Sprintf(c.path, vhost(t, env.AMQPURL))
+			manageBackground(t, env, "DELETE", path)
+			c.body["durable"] = true
+			manage(t, env, "PUT", path, c.body, nil)
+			err := b.Declare(t.Context(), sample)
+			if !IsSetup(err) {
+				t.Fatalf("error %v, want a fault of the setup", err)
+			}
+			mustSay(t, err, path[strings.LastIndex(path, "/")+1:])
+			for _, word := range c.says {
+				mustSay(t, err, strings.ReplaceAll(word, "%s", vhost(t, env.AMQPURL)))
+			}
+			manage(t, env, "DELETE", path, nil, nil)
+			if err := b.Declare(t.Context(), sample); err != nil {
+				t.Errorf("after the way out that the error names: %v", err)
+			}
+		})
 	}
 }
 
