@@ -106,6 +106,18 @@ func (p *process) stop(sig syscall.Signal, grace time.Duration) error {
 	}
 }
 
+// signalAll sends a signal to the process first, and then to all that it started: while it is stopped, it starts no more.
+func (p *process) signalAll(signal syscall.Signal) error {
+	if err := syscall.Kill(p.pid, signal); err != nil {
+		return fmt.Errorf("signal process %d: %w", p.pid, err)
+	}
+	children, err := descendants(p.pid)
+	for _, pid := range children {
+		syscall.Kill(pid, signal)
+	}
+	return err
+}
+
 // kill ends the process and all that it started by SIGKILL, at one blow as in a crash of the machine, and waits until
 // none is left. It is stopped first: what cannot run cannot fork, so the list of its children is complete.
 func (p *process) kill() error {

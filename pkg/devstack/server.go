@@ -87,6 +87,22 @@ func (s *Server) Kill() error {
 	return s.proc.kill()
 }
 
+// Freeze stops the server and all its children where they are, as a machine that hangs would: its connections stay, and nobody
+// answers.
+func (s *Server) Freeze() error { return s.signal(syscall.SIGSTOP) }
+
+// Thaw lets a frozen server go on.
+func (s *Server) Thaw() error { return s.signal(syscall.SIGCONT) }
+
+func (s *Server) signal(signal syscall.Signal) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.running() {
+		return fmt.Errorf("%s does not run", s.name)
+	}
+	return s.proc.signalAll(signal)
+}
+
 // stop ends the server in good order, or kills it where that takes too long.
 func (s *Server) stop() error {
 	s.mu.Lock()

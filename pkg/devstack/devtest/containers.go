@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"net/url"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 	"github.com/testcontainers/testcontainers-go"
+	"github.com/testcontainers/testcontainers-go/exec"
 	"github.com/testcontainers/testcontainers-go/log"
 	"github.com/testcontainers/testcontainers-go/modules/postgres"
 	"github.com/testcontainers/testcontainers-go/modules/rabbitmq"
@@ -44,19 +46,19 @@ type engine struct {
 }
 
 // startContainers starts both servers as containers. It fails if no engine answers or an image can't be had.
-func startContainers(ctx context.Context) (*servers, error) {
+func startContainers(ctx context.Context) (*Servers, error) {
 	e, err := connectEngine(ctx)
 	if err != nil {
 		return nil, err
 	}
 	password := rand.Text()
-	s := &servers{source: "containers of " + rabbitmqImage + " and " + postgresImage}
+	s := &Servers{Source: "containers of " + rabbitmqImage + " and " + postgresImage}
 	var mq, pg *containerServer
 	var g errgroup.Group // not bound to one context: what one of them started must be known, to be removed
-	g.Go(func() (err error) { mq, err = e.startRabbitMQ(ctx, password, &s.env); return err })
-	g.Go(func() (err error) { pg, err = e.startPostgres(ctx, password, &s.env); return err })
+	g.Go(func() (err error) { mq, err = e.startRabbitMQ(ctx, password, &s.Env); return err })
+	g.Go(func() (err error) { pg, err = e.startPostgres(ctx, password, &s.Env); return err })
 	err = g.Wait()
-	s.rabbitmq, s.postgres = mq, pg
+	s.RabbitMQ, s.Postgres, s.Control = mq, pg, mq.control
 	s.stop = func() error { return errors.Join(mq.terminate(), pg.terminate(), e.close()) }
 	if err != nil {
 		return nil, errors.Join(err, s.stop())
@@ -202,6 +204,38 @@ func (s *containerServer) Start(ctx context.Context) error {
 		return err
 	}
 	return s.await(ctx)
+}
+
+// Freeze pauses the container.
+func (s *containerServer) Freeze() error {
+	ctx, cancel := context.WithTimeout(context.Background(), cleanupLimit)
+	defer cancel()
+	_, err := s.engine.docker.ContainerPause(ctx, s.container.GetContainerID(), client.ContainerPauseOptions{})
+	return err
+}
+
+// Thaw lets it go on.
+func (s *containerServer) Thaw() error {
+	ctx, cancel := context.WithTimeout(context.Background(), cleanupLimit)
+	defer cancel()
+	_, err := s.engine.docker.ContainerUnpause(ctx, s.container.GetContainerID(), client.ContainerUnpauseOptions{})
+	return err
+}
+
+// control runs rabbitmqctl in the container.
+func (s *containerServer) control(ctx context.Context, args ...string) ([]byte, error) {
+	code, out, err := s.container.Exec(ctx, append([]string{"rabbitmqctl"}, args...), exec.Multiplexed())
+	if err != nil {
+		return nil, fmt.Errorf("rabbitmqctl %v: %w", args, err)
+	}
+	text, err := io.ReadAll(out)
+	if err == nil && code != 0 {
+		err = fmt.Errorf("exit code %d: %s", code, text)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("rabbitmqctl %v: %w", args, err)
+	}
+	return text, nil
 }
 
 // await waits until the server in the container serves.

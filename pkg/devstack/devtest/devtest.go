@@ -31,7 +31,7 @@ type Env struct {
 var shared struct {
 	mu      sync.Mutex
 	tried   bool
-	servers *servers
+	servers *Servers
 	err     error
 }
 
@@ -58,7 +58,7 @@ func stopShared() error {
 	if shared.servers == nil {
 		return nil
 	}
-	return shared.servers.stop()
+	return shared.servers.Stop()
 }
 
 // New returns a vhost and a database of this test alone, which are dropped when it ends. It skips the test under
@@ -68,26 +68,26 @@ func New(t testing.TB) *Env {
 	s := sharedServers(t)
 	name := "test-" + strings.ToLower(rand.Text()[:12])
 	env := &Env{
-		AMQPURL:       withPath(t, s.env.AMQPURL, name),
-		ManagementURL: s.env.ManagementURL,
-		DatabaseURL:   withPath(t, s.env.DatabaseURL, name),
+		AMQPURL:       withPath(t, s.Env.AMQPURL, name),
+		ManagementURL: s.Env.ManagementURL,
+		DatabaseURL:   withPath(t, s.Env.DatabaseURL, name),
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), cleanupLimit)
 	defer cancel()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), cleanupLimit)
 		defer cancel()
-		if err := errors.Join(dropVhost(ctx, s.env, name), dropDatabase(ctx, s.env, name)); err != nil {
+		if err := errors.Join(dropVhost(ctx, s.Env, name), dropDatabase(ctx, s.Env, name)); err != nil {
 			t.Errorf("devtest: clean up: %v", err)
 		}
 	})
-	if err := errors.Join(createVhost(ctx, s.env, name), createDatabase(ctx, s.env, name)); err != nil {
+	if err := errors.Join(createVhost(ctx, s.Env, name), createDatabase(ctx, s.Env, name)); err != nil {
 		t.Fatalf("devtest: %v", err)
 	}
 	return env
 }
 
-func sharedServers(t testing.TB) *servers {
+func sharedServers(t testing.TB) *Servers {
 	t.Helper()
 	skipShort(t)
 	shared.mu.Lock()
@@ -99,18 +99,18 @@ func sharedServers(t testing.TB) *servers {
 	if shared.err != nil {
 		t.Fatalf("devtest: no servers for the tests: %v", shared.err)
 	}
-	t.Log("servers:", shared.servers.source)
+	t.Log("servers:", shared.servers.Source)
 	return shared.servers
 }
 
 // startShared isn't bound to the context of the test that happens to be the first.
-func startShared() (*servers, error) {
+func startShared() (*Servers, error) {
 	if env, ok := givenByURL(); ok {
-		return &servers{env: env, source: "given by URL", stop: func() error { return nil }}, nil
+		return &Servers{Env: env, Source: "given by URL", stop: func() error { return nil }}, nil
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
 	defer cancel()
-	return start(ctx)
+	return Start(ctx)
 }
 
 func skipShort(t testing.TB) {
@@ -125,7 +125,7 @@ func skipShort(t testing.TB) {
 type OwnEnv struct {
 	Env
 	t       testing.TB
-	servers *servers
+	servers *Servers
 }
 
 // Own starts servers for this test alone; they are stopped when it ends. It skips the test under -short.
@@ -134,39 +134,39 @@ func Own(t testing.TB) *OwnEnv {
 	skipShort(t)
 	ctx, cancel := context.WithTimeout(t.Context(), startLimit)
 	defer cancel()
-	s, err := start(ctx)
+	s, err := Start(ctx)
 	if err != nil {
 		t.Fatalf("devtest: no servers of its own for the test: %v", err)
 	}
-	t.Log("servers of its own:", s.source)
+	t.Log("servers of its own:", s.Source)
 	t.Cleanup(func() {
-		if err := s.stop(); err != nil {
+		if err := s.Stop(); err != nil {
 			t.Errorf("devtest: stop the servers: %v", err)
 		}
 	})
-	return &OwnEnv{Env: s.env, t: t, servers: s}
+	return &OwnEnv{Env: s.Env, t: t, servers: s}
 }
 
 // KillRabbitMQ ends the broker by SIGKILL.
-func (o *OwnEnv) KillRabbitMQ() { o.t.Helper(); o.kill("RabbitMQ", o.servers.rabbitmq) }
+func (o *OwnEnv) KillRabbitMQ() { o.t.Helper(); o.kill("RabbitMQ", o.servers.RabbitMQ) }
 
 // StartRabbitMQ starts the broker again, with its data.
-func (o *OwnEnv) StartRabbitMQ() { o.t.Helper(); o.start("RabbitMQ", o.servers.rabbitmq) }
+func (o *OwnEnv) StartRabbitMQ() { o.t.Helper(); o.start("RabbitMQ", o.servers.RabbitMQ) }
 
 // KillPostgres ends the database server by SIGKILL.
-func (o *OwnEnv) KillPostgres() { o.t.Helper(); o.kill("Postgres", o.servers.postgres) }
+func (o *OwnEnv) KillPostgres() { o.t.Helper(); o.kill("Postgres", o.servers.Postgres) }
 
 // StartPostgres starts the database server again, with its data.
-func (o *OwnEnv) StartPostgres() { o.t.Helper(); o.start("Postgres", o.servers.postgres) }
+func (o *OwnEnv) StartPostgres() { o.t.Helper(); o.start("Postgres", o.servers.Postgres) }
 
-func (o *OwnEnv) kill(name string, s server) {
+func (o *OwnEnv) kill(name string, s Server) {
 	o.t.Helper()
 	if err := s.Kill(); err != nil {
 		o.t.Fatalf("devtest: kill %s: %v", name, err)
 	}
 }
 
-func (o *OwnEnv) start(name string, s server) {
+func (o *OwnEnv) start(name string, s Server) {
 	o.t.Helper()
 	ctx, cancel := context.WithTimeout(o.t.Context(), startLimit)
 	defer cancel()

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -100,5 +101,38 @@ func TestOwnServersAreKilledAndStartedAgain(t *testing.T) {
 	}
 	if !databaseExists(t, &env.Env, marker) {
 		t.Error("the database server lost a database by being killed")
+	}
+}
+
+func TestServersAreFrozenAndControlled(t *testing.T) {
+	env := Own(t)
+	for _, frozen := range []struct {
+		name   string
+		server Server
+		ask    func(context.Context) error
+	}{
+		{"RabbitMQ", env.servers.RabbitMQ, probe.RabbitMQ(env.AMQPURL, env.ManagementURL)},
+		{"Postgres", env.servers.Postgres, probe.Postgres(env.DatabaseURL)},
+	} {
+		if err := frozen.server.Freeze(); err != nil {
+			t.Fatal(err)
+		}
+		soon, stop := context.WithTimeout(t.Context(), time.Second)
+		if frozen.ask(soon) == nil {
+			t.Errorf("%s is frozen, and answers", frozen.name)
+		}
+		stop()
+		if err := frozen.server.Thaw(); err != nil {
+			t.Fatal(err)
+		}
+		if err := probe.Until(t.Context(), nil, frozen.ask); err != nil {
+			t.Errorf("%s does not answer after it was thawed: %v", frozen.name, err)
+		}
+	}
+	if out, err := env.servers.Control(t.Context(), "-q", "list_vhosts"); err != nil || !strings.Contains(string(out), pathOf(t, env.AMQPURL)) {
+		t.Errorf("list_vhosts: %s %v", out, err)
+	}
+	if out, err := env.servers.Control(t.Context(), "no-such-command"); err == nil {
+		t.Errorf("a command that does not exist: %s", out)
 	}
 }

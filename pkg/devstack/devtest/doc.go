@@ -18,5 +18,7 @@
 // A test that kills servers asks for its own with Own. They come from the same source, except that servers given by URL
 // aren't ours to kill: Own goes on to 2 and 3 then.
 //
+// Programs that test, rather than being tests, get servers of their own by Start.
+//
 // Under -short a test that asks for servers is skipped.
 package devtest

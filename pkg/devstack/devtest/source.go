@@ -9,27 +9,34 @@ import (
 	"orderflow/pkg/devstack"
 )
 
-// servers are a running RabbitMQ and Postgres.
-type servers struct {
-	env                Env
-	source             string // for the test's log: where they come from, and why
-	rabbitmq, postgres server // nil for servers given by URL
-	stop               func() error
+// Servers are a running RabbitMQ and Postgres.
+type Servers struct {
+	Env
+	Source             string // for the log: where they come from, and why
+	RabbitMQ, Postgres Server // nil for servers given by URL
+	// Control runs rabbitmqctl on the broker and returns what it prints; nil for servers given by URL.
+	Control func(ctx context.Context, args ...string) ([]byte, error)
+	stop    func() error
 }
 
-// server is one of them: a process or a container.
-type server interface {
-	Kill() error
-	Start(context.Context) error
+// Server is one of them: a process or a container. What a method says is done when it returns.
+type Server interface {
+	Kill() error                     // as a crash would
+	Start(ctx context.Context) error // again, on the same address and data
+	Freeze() error                   // nothing of it runs, and its connections stay
+	Thaw() error
 }
+
+// Stop ends the servers and removes their data.
+func (s *Servers) Stop() error { return s.stop() }
 
 func givenByURL() (Env, bool) {
 	env := Env{os.Getenv("AMQP_URL"), os.Getenv("RABBITMQ_MANAGEMENT_URL"), os.Getenv("DATABASE_URL")}
 	return env, env.AMQPURL != "" && env.ManagementURL != "" && env.DatabaseURL != ""
 }
 
-// start starts new servers as containers or as processes, see the package's documentation.
-func start(ctx context.Context) (*servers, error) {
+// Start starts new servers as containers or as processes, see the package's documentation.
+func Start(ctx context.Context) (*Servers, error) {
 	switch choice := os.Getenv("ORDERFLOW_TEST_SERVERS"); choice {
 	case "containers":
 		return startContainers(ctx)
@@ -42,29 +49,30 @@ func start(ctx context.Context) (*servers, error) {
 	}
 }
 
-func startEither(ctx context.Context) (*servers, error) {
+func startEither(ctx context.Context) (*Servers, error) {
 	s, errContainers := startContainers(ctx)
 	if errContainers == nil {
 		return s, nil
 	}
 	s, errProcesses := startProcesses(ctx)
 	if errProcesses == nil {
-		s.source += fmt.Sprintf(", because containers are not to be had: %v", errContainers)
+		s.Source += fmt.Sprintf(", because containers are not to be had: %v", errContainers)
 		return s, nil
 	}
 	return nil, errors.Join(fmt.Errorf("as containers: %w", errContainers), fmt.Errorf("as processes: %w", errProcesses))
 }
 
-func startProcesses(ctx context.Context) (*servers, error) {
+func startProcesses(ctx context.Context) (*Servers, error) {
 	stack, err := devstack.Start(ctx, devstack.Options{Scratch: true})
 	if err != nil {
 		return nil, err
 	}
-	return &servers{
-		env:      Env{stack.AMQPURL(), stack.ManagementURL(), stack.DatabaseURL()},
-		source:   "private processes",
-		rabbitmq: stack.RabbitMQ(),
-		postgres: stack.Postgres(),
+	return &Servers{
+		Env:      Env{stack.AMQPURL(), stack.ManagementURL(), stack.DatabaseURL()},
+		Source:   "private processes",
+		RabbitMQ: stack.RabbitMQ(),
+		Postgres: stack.Postgres(),
+		Control:  stack.Control,
 		stop:     stack.Stop,
 	}, nil
 }

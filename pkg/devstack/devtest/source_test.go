@@ -17,8 +17,8 @@ func TestServersGivenByURLAreTakenAsTheyAre(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if s.env != want {
-		t.Errorf("servers are %+v, want %+v", s.env, want)
+	if s.Env != want {
+		t.Errorf("servers are %+v, want %+v", s.Env, want)
 	}
 	if err := s.stop(); err != nil {
 		t.Error(err)
