@@ -1,12 +1,14 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"hash/fnv"
 	"io/fs"
+	"log/slog"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -28,32 +30,33 @@ func Migrate(ctx context.Context, cfg Config, files fs.FS, folders ...string) (a
 		if err == nil || !Lost(err) || !time.Now().Before(deadline) {
 			return applied, err
 		}
+		cmp.Or(cfg.Log, slog.Default()).Warn("cannot migrate yet, trying again", "error", err)
 		select {
-		case <-time.After(retryPause):
+		case <-time.After(tellEvery):
 		case <-ctx.Done():
-			return applied, errors.Join(err, ctx.Err())
+			return applied, fmt.Errorf("stopped while waiting: %w", err)
 		}
 	}
 }
 
 func migrate(ctx context.Context, cfg Config, files fs.FS, folders []string) ([]string, error) {
 	schema := cfg.Schema
-	conf, err := pgx.ParseConfig(cfg.URL)
+	conf, err := parse(cfg.URL)
 	if err != nil {
-		return nil, fmt.Errorf("migrate schema %q: DATABASE_URL: %w", schema, maskParse(cfg.URL, err))
+		return nil, fmt.Errorf("migrate schema %q: %w", schema, err)
 	}
-	conf.RuntimeParams["search_path"] = schema
-	db := stdlib.OpenDB(*conf)
+	conf.ConnConfig.RuntimeParams["search_path"] = schema
+	db := stdlib.OpenDB(*conf.ConnConfig)
 	defer db.Close()
 	if err := createSchema(ctx, db, schema); err != nil {
-		return nil, fmt.Errorf("create schema %q: %w", schema, err)
+		return nil, fmt.Errorf("create schema %q: %w", schema, permitted(err, "CREATE on the database"))
 	}
 	var applied []string
 	for _, folder := range folders {
 		names, err := migrateFolder(ctx, db, schema, files, folder)
 		applied = append(applied, names...)
 		if err != nil {
-			return applied, fmt.Errorf("migrate schema %q: %w", schema, err)
+			return applied, fmt.Errorf("migrate schema %q: %w", schema, permitted(err, "USAGE and CREATE on the schema, or make it the schema's owner"))
 		}
 	}
 	return applied, nil
@@ -82,7 +85,33 @@ func migrateFolder(ctx context.Context, db *sql.DB, schema string, files fs.FS, 
 	for _, r := range results {
 		applied = append(applied, fmt.Sprintf("%s: %s/%s", schema, folder, r.Source.Path))
 	}
-	return applied, err
+	if err != nil {
+		return applied, err
+	}
+	return applied, refuseNewer(ctx, db, folder, provider)
+}
+
+// refuseNewer reports a schema that a later version of the program has changed. Nothing was applied to it: what this one knows lies
+// behind it.
+func refuseNewer(ctx context.Context, db *sql.DB, folder string, provider *goose.Provider) error {
+	var applied, known int64
+	for _, source := range provider.ListSources() {
+		known = max(known, source.Version)
+	}
+	err := db.QueryRowContext(ctx, "SELECT coalesce(max(version_id), 0) FROM "+folder+"_migrations").Scan(&applied)
+	if err == nil && applied > known {
+		err = fmt.Errorf("it is newer than this program: migration %d of %s is applied, and the program knows them up to %d; "+
+			"run the version of orderflow that has applied it, or a later one", applied, folder, known)
+	}
+	return err
+}
+
+// permitted adds to a refusal for want of rights which ones are needed.
+func permitted(err error, rights string) error {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && refused.Code == "42501" {
+		return fmt.Errorf("%w; grant the user %s, or run `orderflow migrate` once as a user who may", err, rights)
+	}
+	return err
 }
 
 // createSchema asks first, because even IF NOT EXISTS needs the right to create.

@@ -1,10 +1,15 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
+	"log/slog"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -17,19 +22,38 @@ type Config struct {
 	Schema   string // the one schema that the pool sees
 	Name     string // application_name, as pg_stat_activity shows it
 	MaxConns int32  // 0 leaves it to the pool
-	// Patience is how long Open and Migrate wait for a server that does not accept connections yet; 0 means one try.
+	Log      *slog.Logger
+	// Patience is how long Open and Migrate wait for a server that does not accept connections yet, START_TIMEOUT; 0 means one try.
 	Patience time.Duration
 }
 
-// retryPause is between two attempts at a server that does not answer.
-const retryPause = 250 * time.Millisecond
+const (
+	connectTimeout = 10 * time.Second       // for one connection, unless the URL names another
+	retryPause     = 250 * time.Millisecond // between two attempts at a server that does not answer
+	tellEvery      = time.Second            // at most, that it does not
+)
 
-// Open connects and returns a pool. A wrong password, database or permission is reported at once; a server that is not there
-// yet is waited for.
-func Open(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
-	conf, err := pgxpool.ParseConfig(cfg.URL)
+// Check tells what is wrong with the URL of a database, as far as that can be seen without dialling it.
+func Check(url string) error {
+	_, err := parse(url)
+	return err
+}
+
+func parse(url string) (*pgxpool.Config, error) {
+	conf, err := pgxpool.ParseConfig(url)
 	if err != nil {
-		return nil, fmt.Errorf("DATABASE_URL: %w; it looks like postgres://user:password@host:5432/database", maskParse(cfg.URL, err))
+		return nil, fmt.Errorf("DATABASE_URL: %w; it looks like postgres://user:password@host:5432/database", maskParse(url, err))
+	}
+	conf.ConnConfig.ConnectTimeout = cmp.Or(conf.ConnConfig.ConnectTimeout, connectTimeout)
+	return conf, nil
+}
+
+// Open connects and returns a pool. A wrong password, database, permission or certificate is reported at once; a server that is
+// not there yet, or has no room, is waited for.
+func Open(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
+	conf, err := parse(cfg.URL)
+	if err != nil {
+		return nil, err
 	}
 	if cfg.Schema != "" {
 		conf.ConnConfig.RuntimeParams["search_path"] = cfg.Schema
@@ -44,50 +68,92 @@ func Open(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open database pool: %w", err)
 	}
-	where := fmt.Sprintf("connect to Postgres at %s:%d, database %q", conf.ConnConfig.Host, conf.ConnConfig.Port, conf.ConnConfig.Database)
-	if err := ping(ctx, pool, cfg.Patience); err != nil {
+	if err := ping(ctx, pool, cfg); err != nil {
 		pool.Close()
-		return nil, fmt.Errorf("%s: %w%s", where, err, advice(err))
+		return nil, fmt.Errorf("connect to Postgres at %s:%d, database %q: %w", conf.ConnConfig.Host, conf.ConnConfig.Port, conf.ConnConfig.Database, err)
 	}
 	return pool, nil
 }
 
-func ping(ctx context.Context, pool *pgxpool.Pool, patience time.Duration) error {
-	deadline := time.Now().Add(patience)
+// ping connects once, or with patience until it is over, except where waiting does not help.
+func ping(ctx context.Context, pool *pgxpool.Pool, cfg Config) error {
+	log := cmp.Or(cfg.Log, slog.Default())
+	patient, stop := context.WithTimeout(ctx, cmp.Or(cfg.Patience, connectTimeout))
+	defer stop()
+	var (
+		told time.Time
+		last error // of the attempt before
+	)
 	for {
-		once, stop := context.WithTimeout(ctx, 10*time.Second)
-		err := pool.Ping(once)
-		stop()
-		if err == nil || advice(err) != "" || time.Now().After(deadline) {
-			return err
+		err := reason(pool.Ping(patient))
+		switch {
+		case err == nil:
+			return nil
+		case advice(err) != "":
+			return fmt.Errorf("%w; %s", err, advice(err))
+		case cfg.Patience == 0:
+			return fmt.Errorf("%w (by DATABASE_URL)", err)
+		case patient.Err() == nil:
+			last = err
+		default:
+			err = fmt.Errorf("no answer: %w", err)
+		}
+		if time.Since(told) > tellEvery && patient.Err() == nil {
+			log.Warn("Postgres does not answer, trying again", "error", err)
+			told = time.Now()
 		}
 		select {
 		case <-time.After(retryPause):
-		case <-ctx.Done():
-			return errors.Join(err, ctx.Err())
+		case <-patient.Done():
+			// An attempt that was cut off knows less than the one before.
+			if err = cmp.Or(last, err); ctx.Err() != nil {
+				return fmt.Errorf("stopped while waiting: %w", err)
+			}
+			return fmt.Errorf("%w (by DATABASE_URL); gave up after START_TIMEOUT, %s", err, cfg.Patience)
 		}
 	}
 }
 
+// reason leaves out of an error what is said elsewhere: which user and database it is about.
+func reason(err error) error {
+	if connect, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return errors.Unwrap(connect)
+	}
+	return err
+}
+
 // advice tells what to do about a refusal that waiting does not mend, or "".
 func advice(err error) string {
-	var refused *pgconn.PgError
-	if !errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok {
+		switch refused.Code {
+		case "28P01", "28000":
+			return "check the user and the password in DATABASE_URL"
+		case "3D000":
+			return "create the database, or name another in DATABASE_URL"
+		case "42501":
+			return "grant the user CONNECT on the database"
+		}
 		return ""
 	}
-	switch refused.Code {
-	case "28P01", "28000":
-		return "; check the user and the password in DATABASE_URL"
-	case "3D000":
-		return "; create the database, or name another in DATABASE_URL"
-	case "42501":
-		return "; grant the user CONNECT on the database"
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return "the server's certificate is not trusted: name its CA by sslrootcert=/path/to/ca.pem in DATABASE_URL, and the host as the certificate does"
+	}
+	if strings.Contains(err.Error(), "server refused TLS connection") { // the driver has no other name for it
+		return "the server does not speak TLS, which sslmode in DATABASE_URL demands"
 	}
 	return ""
 }
 
 // maskParse takes the password out of a parse error, which quotes the URL.
 func maskParse(raw string, err error) error {
+	if file, ok := errors.AsType[*fs.PathError](err); ok {
+		return file // sslrootcert, sslcert or sslkey
+	}
+	for _, harmless := range []string{"sslmode is invalid", "unable to add CA to cert pool", `both "sslcert" and "sslkey" are required`} {
+		if strings.Contains(err.Error(), harmless) {
+			return errors.New(harmless)
+		}
+	}
 	if u, parseErr := url.Parse(raw); parseErr == nil {
 		if _, has := u.User.Password(); !has {
 			return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"strings"
@@ -325,7 +326,11 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 		"no database": {change(func(u *url.URL) { u.Path = "/nowhere" }), time.Minute, []string{`"nowhere"`, "create the database"}},
 		"refused": {change(func(u *url.URL) { u.Host, u.User = l.Addr().String(), url.UserPassword("u", "top-secret") }), 0,
 			[]string{l.Addr().String(), "refused"}},
-		"not a URL":      {"postgres://u:top-secret@host:port/db", 0, []string{"DATABASE_URL", "postgres://"}},
+		"not a URL": {"postgres://u:top-secret@host:port/db", 0, []string{"DATABASE_URL", "postgres://"}},
+		"no TLS there": {change(func(u *url.URL) { u.RawQuery = "sslmode=require" }), time.Minute,
+			[]string{"connect to Postgres at", "the server does not speak TLS, which sslmode in DATABASE_URL demands"}},
+		"no such CA":     {"postgres://u:top-secret@host/db?sslmode=verify-full&sslrootcert=/nowhere/ca.pem", 0, []string{"DATABASE_URL: open /nowhere/ca.pem"}},
+		"no such mode":   {"postgres://u:top-secret@host/db?sslmode=always", 0, []string{"DATABASE_URL: sslmode is invalid"}},
 		"also not a URL": {"host=h password=top-secret port=x", 0, []string{"DATABASE_URL", "postgres://"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -434,6 +439,29 @@ func TestMigrateFailsAsAWhole(t *testing.T) {
 	broken["own/00002_bad.sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nCREATE TABLE half (n int);")}
 	if applied, err = Migrate(t.Context(), Config{URL: env.DatabaseURL, Schema: "s"}, broken, "own"); err != nil || len(applied) != 1 {
 		t.Errorf("after it is mended: applied %v, error %v", applied, err)
+	}
+}
+
+// An older program does not touch what a newer one has made.
+func TestMigrateRefusesANewerSchema(t *testing.T) {
+	env := devtest.New(t)
+	cfg := Config{URL: env.DatabaseURL, Schema: "s"}
+	newer := fstest.MapFS{"own/00007_later.sql": {Data: []byte("-- +goose Up\nCREATE TABLE later (n int);")}}
+	maps.Copy(newer, scripts)
+	if _, err := Migrate(t.Context(), cfg, newer, "own"); err != nil {
+		t.Fatal(err)
+	}
+	applied, err := Migrate(t.Context(), cfg, scripts, "common", "own")
+	if err == nil || len(applied) > 1 {
+		t.Fatalf("applied %v, error %v", applied, err)
+	}
+	for _, word := range []string{`schema "s"`, "migration 7 of own", "up to 2", "run the version of orderflow that has applied it"} {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("the error %q does not say %q", err, word)
+		}
+	}
+	if _, err := Migrate(t.Context(), cfg, newer, "common", "own"); err != nil {
+		t.Errorf("the newer program: %v", err)
 	}
 }
 
