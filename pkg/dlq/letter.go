@@ -1,11 +1,15 @@
 package dlq
 
 import (
+	"math"
 	"time"
 
 	"orderflow/pkg/broker"
 	"orderflow/pkg/flow"
 )
+
+// maxReplays is as far as replays are counted. A header that says more comes from somebody else.
+const maxReplays = math.MaxInt32
 
 // Letter is a dead letter and what its headers tell about its death. A string that nothing tells is empty, a time is zero.
 type Letter struct {
@@ -29,7 +33,8 @@ func Read(m broker.Message) Letter {
 	l.Error = l.text(flow.HeaderError)
 	l.FirstFailedAt = l.time(flow.HeaderFirstFailedAt)
 	l.DeadAt = l.time(flow.HeaderDeadAt)
-	l.Replays, _ = m.Headers[flow.HeaderReplays].(int64)
+	replays, _ := m.Headers[flow.HeaderReplays].(int64)
+	l.Replays = min(max(replays, 0), maxReplays)
 	l.ReplayID = l.text(flow.HeaderReplayID)
 	l.addDeaths(m.Deaths())
 	return l
@@ -80,7 +85,7 @@ func (l *Letter) again(run string) broker.Message {
 	for _, name := range story {
 		delete(m.Headers, name)
 	}
-	m.Headers[flow.HeaderReplays] = l.Replays + 1
+	m.Headers[flow.HeaderReplays] = min(l.Replays+1, maxReplays)
 	m.Headers[flow.HeaderReplayID] = run
 	m.Exchange, m.RoutingKey, m.Mandatory = "", l.Queue, true // the default exchange: to that queue alone
 	return m

@@ -1,6 +1,7 @@
 package dlq
 
 import (
+	"math"
 	"net/http"
 	"reflect"
 	"testing"
@@ -30,6 +31,16 @@ func TestReadBelievesNothingOfTheWrongType(t *testing.T) {
 	}}
 	if got, want := Read(m), (Letter{Message: m}); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v\nwant %+v", got, want)
+	}
+}
+
+// A count can be counted on, whoever has written it.
+func TestReadBelievesNoImpossibleCount(t *testing.T) {
+	for n, want := range map[int64]int64{math.MinInt64: 0, -1: 0, 7: 7, math.MaxInt64: maxReplays} {
+		l := Read(broker.Message{Headers: map[string]any{flow.HeaderReplays: n, flow.HeaderAttempts: n}})
+		if l.Replays != want || l.Attempts != want || l.again("run").Headers[flow.HeaderReplays] != min(want+1, maxReplays) {
+			t.Errorf("%d is read as %d replays, %d attempts, want %d", n, l.Replays, l.Attempts, want)
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ const (
 	// MaxSize is the largest encoded event that Decode accepts, in bytes. An order of 500 items stays well below it.
 	MaxSize = 1 << 20
 
+	maxForeign   = 1000 // characters of an id that others make
 	specVersion  = "1.0"
 	schemaPrefix = "urn:orderflow:event:"
 )
@@ -173,8 +174,8 @@ func (env *envelope) header() (*Event, error) {
 		return nil, fieldErrorf("/time", "must be an RFC 3339 time, is %q", env.Time)
 	}
 	if err := firstError(
-		text("/source", env.Source, true, maxText), text("/correlationid", env.CorrelationID, false, maxText),
-		text("/causationid", env.CausationID, false, maxText), text("/traceparent", env.TraceParent, false, maxText),
+		text("/source", env.Source, true, maxText), text("/correlationid", env.CorrelationID, false, maxForeign),
+		text("/causationid", env.CausationID, false, maxForeign), text("/traceparent", env.TraceParent, false, maxForeign),
 	); err != nil {
 		return nil, err
 	}

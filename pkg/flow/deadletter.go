@@ -3,6 +3,7 @@ package flow
 import (
 	"errors"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -97,10 +98,13 @@ func keepOwn(headers map[string]any) {
 	})
 }
 
+// maxCount is as far as attempts are counted. A header that says more comes from somebody else, and must not overflow.
+const maxCount = math.MaxInt32
+
 // Attempts reads how often a message was handled and failed.
 func Attempts(headers map[string]any) int64 {
 	n, _ := headers[HeaderAttempts].(int64)
-	return max(n, 0)
+	return min(max(n, 0), maxCount)
 }
 
 func (w *worker) passedOn(j *job, copied broker.Message) {

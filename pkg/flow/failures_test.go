@@ -3,6 +3,7 @@ package flow
 import (
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -209,6 +210,22 @@ func TestHeadersThatLeaveNoRoom(t *testing.T) {
 	if string(dead[0].Body) != "no event" {
 		t.Errorf("the body was changed to %q", dead[0].Body)
 	}
+}
+
+// A message that claims to have been tried more often than can be counted is one that was tried often, and harms nobody else.
+func TestAttemptsThatCannotBeCounted(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, devtest.New(t))
+	m := message(t, placed(1, "poison")[0])
+	m.Headers = map[string]any{HeaderAttempts: int64(math.MaxInt64)}
+	h.publish(m)
+	good := placed(3, "ok")
+	h.feed(good...)
+	s := h.run(h.effect(), 1)
+	dead := h.deadLetters(1)
+	h.journal.until(t, good)
+	s.stop()
+	wantHeaders(t, dead[0], ReasonExhausted, maxCount+1, "poison")
 }
 
 // A correlation id is a foreign word and may be longer than a property of a message.
