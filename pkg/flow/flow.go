@@ -20,6 +20,9 @@ import (
 // statementTimeout bounds one transaction of the runtime, so that nobody waits for ever for a server that has stopped answering.
 const statementTimeout = 30 * time.Second
 
+// leastPatience is for the publisher's connection, which is made after Config.Patience may have been spent on others.
+const leastPatience = 10 * time.Second
+
 // DefaultRetryDelays is how long a message that failed waits before each further attempt.
 var DefaultRetryDelays = []time.Duration{time.Second, 10 * time.Second, time.Minute, 5 * time.Minute}
 
@@ -132,10 +135,13 @@ func (s *Service) Ready(ctx context.Context) error {
 	var errs []error
 	if !s.publisher.Ready() || !s.cfg.Broker.Connected() {
 		errs = append(errs, errors.New("no connection to RabbitMQ, or it holds publishers back"))
+	} else if s.publisher.Refused() || !s.cfg.Broker.Consuming() {
+		errs = append(errs, errors.New("RabbitMQ does not let the service read its queues, or publish"))
 	}
-	if err := s.cfg.DB.Ping(ctx); err != nil {
+	// What is wrong in detail is nothing for everybody's eyes.
+	if _, err := s.cfg.DB.Exec(ctx, "SELECT FROM outbox LIMIT 0"); err != nil {
 		s.cfg.Log.Debug("Postgres does not answer", "error", err)
-		errs = append(errs, errors.New("no connection to Postgres")) // what is wrong with it is nothing for everybody's eyes
+		errs = append(errs, errors.New("no connection to Postgres, or no right to use the service's schema"))
 	}
 	return errors.Join(errs...)
 }
@@ -149,8 +155,12 @@ func (s *Service) Run(ctx context.Context) error {
 	if err := s.begin(ctx, func() error { return s.inbox.prepare(ctx, s.cfg) }); err != nil {
 		return err
 	}
-	if s.publisher.Await(ctx) != nil {
+	patient, stop := context.WithTimeout(ctx, max(s.cfg.Patience, leastPatience))
+	defer stop()
+	if err := s.publisher.Await(patient); ctx.Err() != nil {
 		return nil // stopped before it began
+	} else if err != nil {
+		return err
 	}
 	close(s.started)
 	// hard outlives ctx by what draining may take.

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -114,10 +115,19 @@ func ping(ctx context.Context, pool *pgxpool.Pool, cfg Config) error {
 	}
 }
 
-// reason leaves out of an error what is said elsewhere: which user and database it is about.
+// reason leaves out of an error what is said elsewhere: which user and database it is about, and that TLS and plain text, which are
+// both tried by default, have failed alike.
 func reason(err error) error {
-	if connect, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return errors.Unwrap(connect)
+	connect, ok := errors.AsType[*pgconn.ConnectError](err)
+	if !ok {
+		return err
+	}
+	err = errors.Unwrap(connect)
+	if attempts, ok := err.(interface{ Unwrap() []error }); ok {
+		all := attempts.Unwrap()
+		if !slices.ContainsFunc(all, func(e error) bool { return e.Error() != all[0].Error() }) {
+			return all[0]
+		}
 	}
 	return err
 }
@@ -138,7 +148,8 @@ func advice(err error) string {
 	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
 		return "the server's certificate is not trusted: name its CA by sslrootcert=/path/to/ca.pem in DATABASE_URL, and the host as the certificate does"
 	}
-	if strings.Contains(err.Error(), "server refused TLS connection") { // the driver has no other name for it
+	// The driver has no other name for it. Where plain text would do, that was tried, too, and the error has another line.
+	if strings.HasSuffix(err.Error(), "server refused TLS connection") && !strings.Contains(err.Error(), "\n") {
 		return "the server does not speak TLS, which sslmode in DATABASE_URL demands"
 	}
 	return ""

@@ -6,20 +6,25 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/caarlos0/env/v11"
+
+	"orderflow/pkg/broker"
+	"orderflow/pkg/postgres"
 )
 
 // config is everything that can be set, from the environment.
 type config struct {
-	AMQPURLs      []string        `env:"AMQP_URL" envDefault:"amqp://guest:guest@127.0.0.1:5672/" envSeparator:","`
-	ManagementURL string          `env:"RABBITMQ_MANAGEMENT_URL"`
-	DatabaseURL   string          `env:"DATABASE_URL" envDefault:"postgres://postgres@127.0.0.1:5432/orderflow"`
-	HTTPAddr      string          `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080"`
-	RetryDelays   []time.Duration `env:"RETRY_DELAYS" envDefault:"1s,10s,60s,300s"`
+	AMQPURLs      []string    `env:"AMQP_URL" envDefault:"amqp://guest:guest@127.0.0.1:5672/" envSeparator:","`
+	ManagementURL string      `env:"RABBITMQ_MANAGEMENT_URL"`
+	DatabaseURL   string      `env:"DATABASE_URL" envDefault:"postgres://postgres@127.0.0.1:5432/orderflow"`
+	HTTPAddr      string      `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080"`
+	RetryDelays   retryDelays `env:"RETRY_DELAYS" envDefault:"1s,10s,60s,300s"`
 
 	GatewayURL     string        `env:"GATEWAY_URL"` // empty: the built-in simulator
 	GatewayTimeout time.Duration `env:"GATEWAY_TIMEOUT" envDefault:"5s"`
@@ -29,72 +34,147 @@ type config struct {
 	StartTimeout time.Duration `env:"START_TIMEOUT" envDefault:"30s"` // how long to wait for servers that are not there yet
 	StopTimeout  time.Duration `env:"STOP_TIMEOUT" envDefault:"20s"`  // how long to finish what is in hand
 	DBMaxConns   int32         `env:"DB_MAX_CONNS" envDefault:"12"`   // for each service
-	LogLevel     slog.Level    `env:"LOG_LEVEL" envDefault:"info"`
-	LogFormat    string        `env:"LOG_FORMAT" envDefault:"text"`
+
+	InboxRetention time.Duration `env:"INBOX_RETENTION" envDefault:"336h"` // how long handled events are remembered
+
+	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info"`
+	LogFormat string     `env:"LOG_FORMAT" envDefault:"text"`
 }
 
-// loadConfig reads and checks the environment, before anything is dialled.
+// retryDelays is a list of durations, or "none".
+type retryDelays []time.Duration
+
+// UnmarshalText reads "1s,10s".
+func (d *retryDelays) UnmarshalText(text []byte) error {
+	*d = retryDelays{}
+	if string(text) == "none" {
+		return nil
+	}
+	for one := range strings.SplitSeq(string(text), ",") {
+		delay, err := time.ParseDuration(strings.TrimSpace(one))
+		if err != nil {
+			return err
+		}
+		*d = append(*d, delay)
+	}
+	return nil
+}
+
+// loadConfig reads and checks the environment, before anything is dialled. What is wrong is told together, each by its variable.
 func loadConfig() (config, error) {
 	cfg, err := env.ParseAs[config]()
-	if err == nil {
-		err = cfg.validate()
-	} else {
-		err = byVariable(err)
+	wrong := unread(err)
+	for _, err := range cfg.validate() {
+		variable, _, _ := strings.Cut(err.Error(), ":")
+		if !slices.ContainsFunc(wrong, func(e error) bool { return strings.HasPrefix(e.Error(), variable+":") }) {
+			wrong = append(wrong, err)
+		}
 	}
-	if err != nil {
-		return cfg, usagef("configuration: %w", err)
+	if len(wrong) > 0 {
+		return cfg, usagef("configuration: %w", errors.Join(wrong...))
 	}
 	return cfg, nil
 }
 
-// byVariable says of values that cannot be read which variables they are of; the library knows the fields of config only.
-func byVariable(err error) error {
+// unread says of values that cannot be read which variables they are of; the library knows the fields of config only.
+func unread(err error) []error {
 	var all env.AggregateError
 	if !errors.As(err, &all) {
-		return err
+		return slices.DeleteFunc([]error{err}, func(e error) bool { return e == nil })
 	}
 	errs := make([]error, len(all.Errors))
 	for i, one := range all.Errors {
 		errs[i] = one
-		var unread env.ParseError
-		if errors.As(one, &unread) {
-			field, _ := reflect.TypeFor[config]().FieldByName(unread.Name)
-			errs[i] = fmt.Errorf("%s: %w", field.Tag.Get("env"), unread.Err)
+		var parse env.ParseError
+		if errors.As(one, &parse) {
+			field, _ := reflect.TypeFor[config]().FieldByName(parse.Name)
+			errs[i] = fmt.Errorf("%s: %w", field.Tag.Get("env"), parse.Err)
 		}
 	}
-	return errors.Join(errs...)
+	return errs
 }
 
-func (c *config) validate() error {
-	var errs []error
-	for _, delay := range c.RetryDelays {
-		if delay < time.Millisecond || delay > 24*time.Hour {
-			errs = append(errs, fmt.Errorf("RETRY_DELAYS: %s is not between 1ms and 24h", delay))
+// validate reports what is wrong. Each error begins with its variable.
+func (c *config) validate() (wrong []error) {
+	check := func(err error) {
+		if err != nil {
+			wrong = append(wrong, err)
 		}
 	}
-	if _, _, err := net.SplitHostPort(c.HTTPAddr); err != nil {
-		errs = append(errs, fmt.Errorf("HTTP_ADDR: %w; it looks like 127.0.0.1:8080", err))
-	}
-	if c.LogFormat != "text" && c.LogFormat != "json" {
-		errs = append(errs, fmt.Errorf("LOG_FORMAT: %q is neither text nor json", c.LogFormat))
-	}
-	for name, value := range map[string]time.Duration{
-		"GATEWAY_TIMEOUT": c.GatewayTimeout, "CARRIER_TIMEOUT": c.CarrierTimeout, "START_TIMEOUT": c.StartTimeout,
-		"STOP_TIMEOUT": c.StopTimeout,
+	check(broker.Check(c.AMQPURLs))
+	check(postgres.Check(c.DatabaseURL))
+	check(checkAddress(c.HTTPAddr))
+	check(c.RetryDelays.check())
+	check(c.checkRetention())
+	for _, system := range []struct{ variable, value string }{
+		{"RABBITMQ_MANAGEMENT_URL", c.ManagementURL}, {"GATEWAY_URL", c.GatewayURL}, {"CARRIER_URL", c.CarrierURL},
 	} {
-		if value <= 0 {
-			errs = append(errs, fmt.Errorf("%s: must be more than 0, is %s", name, value))
+		u, err := url.Parse(system.value)
+		if system.value != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+			check(fmt.Errorf("%s: not a URL such as https://host.example", system.variable))
+		}
+	}
+	for _, timeout := range []struct {
+		variable string
+		value    time.Duration
+	}{
+		{"GATEWAY_TIMEOUT", c.GatewayTimeout}, {"CARRIER_TIMEOUT", c.CarrierTimeout},
+		{"START_TIMEOUT", c.StartTimeout}, {"STOP_TIMEOUT", c.StopTimeout},
+	} {
+		if timeout.value <= 0 {
+			check(fmt.Errorf("%s: must be more than 0, is %s", timeout.variable, timeout.value))
 		}
 	}
 	if c.DBMaxConns < 1 {
-		errs = append(errs, fmt.Errorf("DB_MAX_CONNS: must be at least 1, is %d", c.DBMaxConns))
+		check(fmt.Errorf("DB_MAX_CONNS: must be at least 1, is %d", c.DBMaxConns))
 	}
-	for name, value := range map[string]string{"GATEWAY_URL": c.GatewayURL, "CARRIER_URL": c.CarrierURL} {
-		if u, err := url.Parse(value); value != "" && (err != nil || u.Scheme == "" || u.Host == "") {
-			errs = append(errs, fmt.Errorf("%s: not a URL such as https://gateway.example", name))
+	if c.LogFormat != "text" && c.LogFormat != "json" {
+		check(fmt.Errorf("LOG_FORMAT: %q is neither text nor json", c.LogFormat))
+	}
+	return wrong
+}
+
+func checkAddress(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil {
+		return fmt.Errorf("HTTP_ADDR: %w; it looks like 127.0.0.1:8080", err)
+	}
+	return nil
+}
+
+func (d retryDelays) check() error {
+	if text, set := os.LookupEnv("RETRY_DELAYS"); set && text == "" {
+		return errors.New(`RETRY_DELAYS: is empty; say "none" if a message that failed is to be dead-lettered at once`)
+	}
+	for _, delay := range d {
+		if delay < time.Millisecond || delay > 24*time.Hour {
+			return fmt.Errorf("RETRY_DELAYS: %s is not between 1ms and 24h", delay)
 		}
 	}
-	return errors.Join(errs...)
+	return nil
+}
+
+const (
+	leastRetention = 24 * time.Hour
+	mostRetention  = 366 * 24 * time.Hour // there is a partition for each day
+)
+
+// checkRetention also sees to it that an event is not forgotten before its last attempt.
+func (c *config) checkRetention() error {
+	if c.InboxRetention < leastRetention || c.InboxRetention > mostRetention {
+		return fmt.Errorf("INBOX_RETENTION: %s is not between %s and %s", c.InboxRetention, leastRetention, mostRetention)
+	}
+	var together time.Duration
+	for _, delay := range c.RetryDelays {
+		together += delay
+	}
+	if c.InboxRetention <= together {
+		return fmt.Errorf("INBOX_RETENTION: %s is not longer than RETRY_DELAYS together, %s", c.InboxRetention, together)
+	}
+	return nil
 }
 
 // masked lists the settings without their secrets, for the log.
@@ -105,7 +185,7 @@ func (c config) masked() slog.Attr {
 	}
 	return slog.Group("config",
 		"AMQP_URL", strings.Join(urls, ","), "DATABASE_URL", maskURL(c.DatabaseURL), "HTTP_ADDR", c.HTTPAddr,
-		"RETRY_DELAYS", fmt.Sprint(c.RetryDelays), "GATEWAY_URL", maskURL(c.GatewayURL), "CARRIER_URL", maskURL(c.CarrierURL))
+		"RETRY_DELAYS", fmt.Sprint(c.RetryDelays), "INBOX_RETENTION", c.InboxRetention.String(), "GATEWAY_URL", maskURL(c.GatewayURL), "CARRIER_URL", maskURL(c.CarrierURL))
 }
 
 func maskURL(s string) string {

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/labstack/echo/v4"
@@ -111,14 +112,20 @@ func newServe() *cobra.Command {
 		Long: `Run services until SIGTERM or Ctrl-C, and then finish what is in hand. Each brings its database schema up to date
 and declares its queues first.
 
-Environment:
-  AMQP_URL                amqp://user:password@host:5672/vhost; the nodes of a cluster separated by commas
-  DATABASE_URL            postgres://user:password@host:5432/database
+Environment; what is empty counts as not set:
+  AMQP_URL                amqp://user:password@host:5672/vhost; the nodes of a cluster separated by commas. With TLS
+                          amqps://user:password@host:5671/vhost?cacertfile=/path/to/ca.pem, without cacertfile the system's CAs
+                          are trusted; certfile and keyfile name a certificate of the client
+  DATABASE_URL            postgres://user:password@host:5432/database; with TLS add
+                          ?sslmode=verify-full&sslrootcert=/path/to/ca.pem
   HTTP_ADDR               where to serve HTTP (127.0.0.1:8080)
-  RETRY_DELAYS            how long a message that failed waits before each further attempt (1s,10s,60s,300s)
+  RETRY_DELAYS            how long a message that failed waits before each further attempt (1s,10s,60s,300s);
+                          none: it is dead-lettered at once
+  INBOX_RETENTION         how long handled events are remembered, so that they are not handled again (336h, 14 days)
   GATEWAY_URL             payment gateway; empty: a simulator           GATEWAY_TIMEOUT  for one call (5s)
   CARRIER_URL             parcel service; empty: a simulator            CARRIER_TIMEOUT  for one call (5s)
-  START_TIMEOUT           how long to wait for servers at the start (30s)
+  START_TIMEOUT           how long to wait at the start for servers that are not there yet (30s); what waiting does not
+                          mend, such as a wrong password, ends the program at once
   STOP_TIMEOUT            how long to finish what is in hand (20s)
   DB_MAX_CONNS            database connections of each service (12)
   LOG_LEVEL, LOG_FORMAT   debug, info, warn, error; text, json`,
@@ -142,12 +149,17 @@ type process struct {
 	log      *slog.Logger
 	registry *prometheus.Registry
 	metrics  *flow.Metrics
+	deadline time.Time // of START_TIMEOUT
 }
+
+// patience is what is left of START_TIMEOUT.
+func (p *process) patience() time.Duration { return max(0, time.Until(p.deadline)) }
 
 func newProcess(cfg config, log io.Writer) *process {
 	registry := telemetry.NewRegistry()
 	return &process{
 		cfg: cfg, log: telemetry.NewLogger(log, cfg.LogLevel, cfg.LogFormat), registry: registry, metrics: flow.NewMetrics(registry),
+		deadline: time.Now().Add(cfg.StartTimeout),
 	}
 }
 
@@ -226,8 +238,11 @@ func listen(address string) (net.Listener, error) {
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return nil, fmt.Errorf("another program listens on %s; choose another address by HTTP_ADDR", address)
 	}
+	if errors.Is(err, syscall.EACCES) {
+		return nil, fmt.Errorf("HTTP_ADDR: %w; ports below 1024 are mostly the administrator's, choose one above", err)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("HTTP_ADDR: %w", err)
+		return nil, fmt.Errorf("HTTP_ADDR: %w; choose another address", err)
 	}
 	return listener, nil
 }
@@ -239,10 +254,10 @@ type part struct {
 	runtime *flow.Service
 }
 
-// open connects everything at once. What it returns has to be closed even if it fails.
+// open connects everything at once, and gives up when one thing fails. What it returns has to be closed even then.
 func (p *process) open(ctx context.Context, picked []service) ([]*part, error) {
 	parts := make([]*part, len(picked))
-	var group errgroup.Group
+	group, ctx := errgroup.WithContext(ctx)
 	for i, s := range picked {
 		parts[i] = &part{}
 		group.Go(func() error {
@@ -264,7 +279,8 @@ func (p *process) open(ctx context.Context, picked []service) ([]*part, error) {
 	for i, s := range picked {
 		parts[i].runtime = flow.New(flow.Config{
 			Service: s.name, Catalog: event.Orders, DB: parts[i].db, Broker: parts[i].broker, Metrics: p.metrics, Log: p.log,
-			RetryDelays: p.cfg.RetryDelays, DrainTimeout: p.cfg.StopTimeout, Patience: p.cfg.StartTimeout, Others: othersOf(s.name),
+			RetryDelays: p.cfg.RetryDelays, InboxRetention: p.cfg.InboxRetention, DrainTimeout: p.cfg.StopTimeout, Patience: p.patience(),
+			Others: othersOf(s.name),
 		})
 	}
 	return parts, nil
@@ -282,11 +298,13 @@ func othersOf(name string) (others []flow.Subscription) {
 
 func (p *process) openDatabase(ctx context.Context, s service, part *part) (err error) {
 	cfg := postgres.Config{
-		URL: p.cfg.DatabaseURL, Schema: s.schema, Name: "orderflow " + s.name, MaxConns: p.cfg.DBMaxConns, Patience: p.cfg.StartTimeout,
+		URL: p.cfg.DatabaseURL, Schema: s.schema, Name: "orderflow " + s.name, MaxConns: p.cfg.DBMaxConns,
+		Log: p.log.With("service", s.name), Patience: p.cfg.StartTimeout,
 	}
 	if part.db, err = postgres.Open(ctx, cfg); err != nil {
 		return err
 	}
+	cfg.Patience = p.patience()
 	applied, err := postgres.Migrate(ctx, cfg, migrations.Files, migrations.Flow, s.schema)
 	if len(applied) > 0 {
 		p.log.Info("migrated", "applied", strings.Join(applied, ", "))
