@@ -1,0 +1,206 @@
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"orderflow/pkg/devstack/devtest"
+)
+
+// startFault is something wrong at the start: how the program is called, and how it ends. It is said by the last line.
+type startFault struct {
+	setting string
+	args    string
+	code    int
+	want    string // a regular expression
+	waits   bool   // it may pass, so it is waited for until START_TIMEOUT is over
+}
+
+const (
+	shortStart = time.Second     // START_TIMEOUT of what is waited for
+	longStart  = 2 * time.Minute // of what is not
+	atOnce     = 20 * time.Second
+)
+
+// expectFaults starts the program for each of faults, side by side.
+func expectFaults(t *testing.T, env devtest.Env, faults map[string]startFault) {
+	t.Helper()
+	for name, f := range faults {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			patience := longStart
+			if f.waits {
+				patience = shortStart
+			}
+			began := time.Now()
+			stdout, said, code := call(t, settings(env, "START_TIMEOUT="+patience.String(), f.setting), strings.Fields(f.args)...)
+			took := time.Since(began)
+			_, last, _ := strings.Cut("\n"+said, "\norderflow: ")
+			if code != f.code || stdout != "" || !regexp.MustCompile(f.want).MatchString(last) {
+				t.Errorf("exit code %d, want %d; it says %q, want %q\n%s%s", code, f.code, last, f.want, stdout, said)
+			}
+			if f.waits && !strings.Contains(last, "gave up after START_TIMEOUT, "+shortStart.String()) {
+				t.Errorf("it does not say how long it waited: %q", last)
+			}
+			if f.waits && took < shortStart || took > atOnce {
+				t.Errorf("it took %s, and said %q", took, last)
+			}
+			if strings.Contains(said, "secret") || strings.Contains(said, "panic") {
+				t.Errorf("it should not say this:\n%s", said)
+			}
+		})
+	}
+}
+
+// changed is an address with something else in it.
+func changed(t testing.TB, address string, change func(*url.URL)) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(u)
+	return u.String()
+}
+
+func as(user, password string) func(*url.URL) {
+	return func(u *url.URL) { u.User = url.UserPassword(user, password) }
+}
+
+func on(host string) func(*url.URL) { return func(u *url.URL) { u.Host = host } }
+
+func path(path string) func(*url.URL) { return func(u *url.URL) { u.Path = path } }
+
+// hostOf is the part of an address that is dialled.
+func hostOf(t testing.TB, address string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Host
+}
+
+// front listens and does something with each connection; what comes of that is connected with target. It returns its address.
+func front(t testing.TB, target string, first func(net.Conn) (net.Conn, error)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &fronting{target: target, first: first, conns: map[net.Conn]bool{}}
+	f.wait.Go(func() { f.accept(l) })
+	t.Cleanup(func() {
+		l.Close()
+		f.end()
+	})
+	return l.Addr().String()
+}
+
+type fronting struct {
+	target string
+	first  func(net.Conn) (net.Conn, error)
+	wait   sync.WaitGroup
+
+	mu    sync.Mutex
+	ended bool
+	conns map[net.Conn]bool
+}
+
+func (f *fronting) accept(l net.Listener) {
+	for {
+		client, err := l.Accept()
+		if err != nil {
+			return
+		}
+		f.wait.Go(func() { f.connect(client) })
+	}
+}
+
+// keep notes a connection, to be closed at the end.
+func (f *fronting) keep(c net.Conn) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.conns[c] = true
+	return !f.ended
+}
+
+func (f *fronting) connect(client net.Conn) {
+	defer client.Close()
+	if !f.keep(client) {
+		return
+	}
+	talk, err := f.first(client)
+	if err != nil {
+		return
+	}
+	server, err := net.Dial("tcp", f.target)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	if !f.keep(server) {
+		return
+	}
+	f.wait.Go(func() {
+		defer client.Close()
+		io.Copy(talk, server)
+	})
+	io.Copy(server, talk)
+}
+
+func (f *fronting) end() {
+	f.mu.Lock()
+	f.ended = true
+	for c := range f.conns {
+		c.Close()
+	}
+	f.mu.Unlock()
+	f.wait.Wait()
+}
+
+// silent accepts connections and says nothing.
+func silent(c net.Conn) (net.Conn, error) {
+	_, err := io.Copy(io.Discard, c)
+	return nil, fmt.Errorf("the client has gone: %w", err)
+}
+
+// curt closes connections at once.
+func curt(net.Conn) (net.Conn, error) { return nil, io.EOF }
+
+// web answers as an HTTP server does.
+func web(c net.Conn) (net.Conn, error) {
+	c.Read(make([]byte, 8))
+	io.WriteString(c, "HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
+	return nil, io.EOF
+}
+
+// manage changes the broker by its management API.
+func manage(t *testing.T, ui *management, method, path string, body any) {
+	t.Helper()
+	if a := ui.call(t, method, "/api"+path, body); a.status >= 300 {
+		t.Fatalf("%s %s: %s", method, path, a)
+	}
+}
+
+// brokerUser makes a user without any rights, and returns the address of the test's vhost with it.
+func brokerUser(t *testing.T, env devtest.Env, ui *management, name string) string {
+	t.Helper()
+	name += "-" + ui.vhost
+	manage(t, ui, http.MethodPut, "/users/"+name, map[string]string{"password": "secret-" + name, "tags": ""})
+	t.Cleanup(func() {
+		if a, err := ui.send(context.WithoutCancel(t.Context()), http.MethodDelete, "/api/users/"+name, nil); err == nil && a.status >= 300 {
+			t.Errorf("delete user %s: %s", name, a)
+		}
+	})
+	return changed(t, env.AMQPURL, as(name, "secret-"+name))
+}
