@@ -26,7 +26,7 @@ const maxBody = 1 << 20
 func Body(c echo.Context) ([]byte, error) {
 	r := c.Request()
 	if kind, _, err := mime.ParseMediaType(r.Header.Get(echo.HeaderContentType)); err != nil || kind != "application/json" {
-		return nil, NewProblem(http.StatusUnsupportedMediaType, "Content-Type must be application/json, is %q", r.Header.Get(echo.HeaderContentType))
+		return nil, NewProblem(http.StatusUnsupportedMediaType, "Content-Type must be application/json, is %.100q", r.Header.Get(echo.HeaderContentType))
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, maxBody))
 	var tooLarge *http.MaxBytesError
@@ -63,7 +63,7 @@ func JSON(c echo.Context, status int, v any) error {
 func PathID(c echo.Context, name, what string) (uuid.UUID, error) {
 	id, err := uuid.Parse(c.Param(name))
 	if err != nil {
-		return id, NewProblem(http.StatusNotFound, "there is no %s %q: an id is a UUID", what, c.Param(name))
+		return id, NewProblem(http.StatusNotFound, "there is no %s %.100q: an id is a UUID", what, c.Param(name))
 	}
 	return id, nil
 }
@@ -97,7 +97,7 @@ func QueryID(c echo.Context, name string) (uuid.UUID, error) {
 	}
 	id, err := uuid.Parse(c.QueryParam(name))
 	if err != nil {
-		return id, invalidParameter(name, "must be a UUID, is %q", c.QueryParam(name))
+		return id, invalidParameter(name, "must be a UUID, is %.100q", c.QueryParam(name))
 	}
 	return id, nil
 }
@@ -116,7 +116,7 @@ func QueryLimit(c echo.Context) (int, error) {
 	}
 	n, err := strconv.Atoi(raw)
 	if err != nil || n < 1 || n > maxLimit {
-		return 0, invalidParameter("limit", "must be from 1 to %d, is %q", maxLimit, raw)
+		return 0, invalidParameter("limit", "must be from 1 to %d, is %.100q", maxLimit, raw)
 	}
 	return n, nil
 }
@@ -129,12 +129,12 @@ func QueryOneOf(c echo.Context, name string, values ...string) (string, error) {
 			return given, nil
 		}
 	}
-	return "", invalidParameter(name, "must be one of %q, is %q", values, given)
+	return "", invalidParameter(name, "must be one of %q, is %.100q", values, given)
 }
 
 // InvalidCursor is the error of a cursor that this API did not give out.
 func InvalidCursor(given string) error {
-	return invalidParameter("cursor", "%q is not a next_cursor of an earlier answer", given)
+	return invalidParameter("cursor", "%.100q is not a next_cursor of an earlier answer", given)
 }
 
 // traceParent is a W3C trace context of version 00.

@@ -49,23 +49,35 @@ func (a api) listStock(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	after, err := base64.RawURLEncoding.DecodeString(c.QueryParam("cursor"))
-	if err != nil || !utf8.Valid(after) || bytes.ContainsRune(after, 0) {
-		return httpapi.InvalidCursor(c.QueryParam("cursor"))
+	after, err := readCursor(c.QueryParam("cursor"))
+	if err != nil {
+		return err
 	}
-	page, err := stockAfter(c.Request().Context(), a.db, string(after), limit+1)
+	page, err := stockAfter(c.Request().Context(), a.db, after, limit+1)
 	if err != nil {
 		return err
 	}
 	next := ""
 	if len(page) > limit {
 		page = page[:limit]
-		next = base64.RawURLEncoding.EncodeToString([]byte(page[limit-1].ProductID))
+		next = cursorAfter(page[limit-1].ProductID)
 	}
 	return httpapi.JSON(c, http.StatusOK, struct {
 		Stock      []Stock `json:"stock"`
 		NextCursor string  `json:"next_cursor,omitempty"`
 	}{page, next})
+}
+
+// cursorAfter is where the page begins that follows a product.
+func cursorAfter(product string) string { return base64.RawURLEncoding.EncodeToString([]byte(product)) }
+
+// readCursor returns the product that a cursor comes after; without a cursor, "".
+func readCursor(cursor string) (string, error) {
+	after, err := base64.RawURLEncoding.DecodeString(cursor)
+	if err != nil || cursorAfter(string(after)) != cursor || !utf8.Valid(after) || bytes.ContainsRune(after, 0) {
+		return "", httpapi.InvalidCursor(cursor)
+	}
+	return string(after), nil
 }
 
 // getStock answers GET /v1/stock/{product_id}.
@@ -90,6 +102,22 @@ func (a api) putStock(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	onHand, err := readOnHand(c)
+	if err != nil {
+		return err
+	}
+	stock, err := setOnHand(c.Request().Context(), a.db, product, onHand)
+	if postgres.NoRows(err) {
+		return httpapi.NewProblem(http.StatusConflict, "more of product %q is reserved than %d", product, onHand)
+	}
+	if err != nil {
+		return err
+	}
+	return httpapi.JSON(c, http.StatusOK, stock)
+}
+
+// readOnHand reads and checks a request to say how much there is of a product.
+func readOnHand(c echo.Context) (int64, error) {
 	var request struct {
 		OnHand *int64 `json:"on_hand"`
 	}
@@ -98,26 +126,19 @@ func (a api) putStock(c echo.Context) error {
 		err = httpapi.Decode(body, &request)
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if request.OnHand == nil || *request.OnHand < 0 || *request.OnHand > maxOnHand {
-		return &event.FieldError{Pointer: "/on_hand", Detail: fmt.Sprintf("must be a whole number from 0 to %d", maxOnHand)}
+		return 0, &event.FieldError{Pointer: "/on_hand", Detail: fmt.Sprintf("must be a whole number from 0 to %d", maxOnHand)}
 	}
-	stock, err := setOnHand(c.Request().Context(), a.db, product, *request.OnHand)
-	if postgres.NoRows(err) {
-		return httpapi.NewProblem(http.StatusConflict, "more of product %q is reserved than %d", product, *request.OnHand)
-	}
-	if err != nil {
-		return err
-	}
-	return httpapi.JSON(c, http.StatusOK, stock)
+	return *request.OnHand, nil
 }
 
 // productID reads the product from the path. What no order could name is not found.
 func productID(c echo.Context) (string, error) {
 	product, err := httpapi.PathText(c, "product_id")
 	if err != nil || strings.TrimSpace(product) == "" || utf8.RuneCountInString(product) > maxProductID || strings.ContainsFunc(product, unicode.IsControl) {
-		return "", httpapi.NewProblem(http.StatusNotFound, "%q cannot be the id of a product", c.Param("product_id"))
+		return "", httpapi.NewProblem(http.StatusNotFound, "%.100q cannot be the id of a product", c.Param("product_id"))
 	}
 	return product, nil
 }

@@ -206,16 +206,11 @@ func (a api) list(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	f := filter{customerID: customer, status: Status(status)}
-	if cursor := c.QueryParam("cursor"); cursor != "" {
-		raw, err := base64.RawURLEncoding.DecodeString(cursor)
-		if err == nil {
-			f.before, err = uuid.FromBytes(raw)
-		}
-		if err != nil {
-			return httpapi.InvalidCursor(cursor)
-		}
+	before, err := readCursor(c.QueryParam("cursor"))
+	if err != nil {
+		return err
 	}
+	f := filter{customerID: customer, status: Status(status), before: before}
 	orders, err := page(c.Request().Context(), a.db, f, limit+1)
 	if err != nil {
 		return err
@@ -223,8 +218,7 @@ func (a api) list(c echo.Context) error {
 	next := ""
 	if len(orders) > limit {
 		orders = orders[:limit]
-		last := orders[limit-1].OrderID
-		next = base64.RawURLEncoding.EncodeToString(last[:])
+		next = cursorAfter(orders[limit-1].OrderID)
 	}
 	views := make([]view, len(orders))
 	for i, o := range orders {
@@ -234,6 +228,21 @@ func (a api) list(c echo.Context) error {
 		Orders     []view `json:"orders"`
 		NextCursor string `json:"next_cursor,omitempty"`
 	}{views, next})
+}
+
+// cursorAfter is where the page begins that follows an order.
+func cursorAfter(id uuid.UUID) string { return base64.RawURLEncoding.EncodeToString(id[:]) }
+
+// readCursor returns the order that a cursor comes after; without a cursor, none.
+func readCursor(cursor string) (uuid.UUID, error) {
+	if cursor == "" {
+		return uuid.Nil, nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(cursor)
+	if id, isID := uuid.FromBytes(raw); err == nil && isID == nil && cursorAfter(id) == cursor {
+		return id, nil
+	}
+	return uuid.Nil, httpapi.InvalidCursor(cursor)
 }
 
 // cancel answers POST /v1/orders/{id}/cancel. It passes the wish on; shipping decides.

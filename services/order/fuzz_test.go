@@ -1,0 +1,113 @@
+package order
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/labstack/echo/v4"
+
+	"orderflow/pkg/event"
+	"orderflow/pkg/httpapi"
+)
+
+const goodOrder = `{"customer_id":"customer-1","currency":"EUR","payment_method":"pm_ok",
+	"items":[{"product_id":"demo-1","quantity":2,"unit_price":"19.99"}],
+	"shipping_address":{"name":"Ada","line1":"12 St James Square","line2":"","city":"London","region":"","postal_code":"SW1Y","country":"GB"}}`
+
+// request is one with a JSON body.
+func request(body []byte) echo.Context {
+	r := httptest.NewRequest(http.MethodPost, "/v1/orders", bytes.NewReader(body))
+	r.Header.Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
+	return echo.New().NewContext(r, httptest.NewRecorder())
+}
+
+// A body is refused, with an error that names the field, or it is an order whose event every consumer will take, and that is the
+// same order however it was written.
+func FuzzPlace(f *testing.F) {
+	f.Add([]byte(goodOrder))
+	for _, change := range [][2]string{
+		{`"EUR"`, `"JPY"`}, {`"19.99"`, `"92233720368547758.07"`}, {`"19.99"`, "19.99"}, {`"quantity":2`, `"quantity":1e0`}, {`"Ada"`, `"\u0000"`},
+		{`"Ada"`, "null"}, {`"items":[`, `"items":[null,`}, {`"region"`, `"Region"`}, {`"region":""`, `"line2":""`}, {`"GB"}}`, `"GB"}`},
+		{`"customer_id"`, `"order_id"`}, {`"19.99"`, `"0.00"`}, {`,"unit_price":"19.99"`, ""},
+	} {
+		f.Add([]byte(strings.Replace(goodOrder, change[0], change[1], 1)))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		terms, canonical, err := readTerms(request(body))
+		if err != nil {
+			wantRefusal(t, err)
+			return
+		}
+		o, placed := Place(terms, now)
+		encoded, err := event.Orders.Encode(event.New(Name, now, o.OrderID.String(), placed))
+		if err != nil {
+			t.Fatalf("accepted, and not to be sent: %v", err)
+		}
+		if _, err := event.Orders.Decode(encoded); err != nil {
+			t.Fatalf("accepted, and refused by its consumers: %v", err)
+		}
+		if _, err := json.Marshal(viewOf(o)); err != nil {
+			t.Errorf("accepted, and not to be shown: %v", err)
+		}
+		if _, again, err := readTerms(request(canonical)); err != nil || !bytes.Equal(again, canonical) {
+			t.Errorf("%s is written as %s and then as %s, %v", body, canonical, again, err)
+		}
+	})
+}
+
+// wantRefusal checks that an error says to the client which field is wrong, and how.
+func wantRefusal(t *testing.T, err error) {
+	t.Helper()
+	var field *event.FieldError
+	var problem *httpapi.Problem
+	switch {
+	case errors.As(err, &field) && strings.HasPrefix(field.Pointer, "/") && field.Detail != "":
+	case errors.As(err, &problem) && problem.Status/100 == 4 && len(problem.Errors) == 1 && problem.Errors[0].Detail != "":
+	default:
+		t.Errorf("names no field: %v", err)
+	}
+	if len(err.Error()) > 2000 {
+		t.Errorf("%d bytes of error: %.200v", len(err.Error()), err)
+	}
+}
+
+// A cursor leads to where it came from, and everything else is refused.
+func FuzzCursor(f *testing.F) {
+	f.Add(cursorAfter(terms.OrderID))
+	for _, s := range []string{"", "AAAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAAAAAAB", "AA", "=", "\n", "%00", strings.Repeat("?", 5000)} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, cursor string) {
+		id, err := readCursor(cursor)
+		switch {
+		case err != nil:
+			wantRefusal(t, err)
+		case cursor != "" && cursorAfter(id) != cursor:
+			t.Errorf("%q is read as %s, whose cursor is %q", cursor, id, cursorAfter(id))
+		}
+	})
+}
+
+// An Idempotency-Key is something that Postgres can store, or refused.
+func FuzzIdempotencyKey(f *testing.F) {
+	for _, key := range []string{"", "key-1", "\x00", "\xff", strings.Repeat("é", maxKey), strings.Repeat("é", maxKey+1)} {
+		f.Add(key)
+	}
+	f.Fuzz(func(t *testing.T, key string) {
+		fine := utf8.ValidString(key) && !strings.ContainsRune(key, 0) && utf8.RuneCountInString(key) <= maxKey
+		err := checkKey(key)
+		if (err == nil) != fine {
+			t.Errorf("%q: %v", key, err)
+		}
+		var problem *httpapi.Problem
+		if err != nil && (!errors.As(err, &problem) || problem.Status != http.StatusBadRequest || len(problem.Detail) > 200) {
+			t.Errorf("refused with %v", err)
+		}
+	})
+}
