@@ -85,8 +85,8 @@ Exit code: 3 where a promise is broken.`,
 		},
 	}
 	flags := cmd.Flags()
-	flags.DurationVar(&proof.Wait, "wait", 0, "wait until everything that was begun has ended; what has not ended then is broken")
-	flags.DurationVar(&proof.Deadline, "deadline", 10*time.Minute, "without --wait: how old an order may be that has not ended")
+	flags.DurationVar(&proof.Wait, "wait", 0, "wait this long, at most, for what was begun until now; what has not ended then is broken")
+	flags.DurationVar(&proof.Deadline, "deadline", 10*time.Minute, "how old an order may be that has not ended")
 	limitFlag(cmd, &proof.Limit, 20, "show this much of what breaks each promise")
 	flags.BoolVar(&tablesOnly, "tables-only", false, "do not ask RabbitMQ for dead letters")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")

@@ -43,15 +43,13 @@ func (l Line) MarshalText() ([]byte, error) { return []byte(l.String()), nil }
 
 // promise says a line in words.
 func (l Line) promise(a allowance) string {
-	end, wait := "every order has ended", "no event waits in an outbox"
-	if a.end > 0 {
-		end += fmt.Sprintf(", or is younger than %s", a.end)
-	}
-	if a.follow > 0 {
-		wait += fmt.Sprintf(" for longer than %s", a.follow)
+	young, wait := fmt.Sprintf("is younger than %s", a.end), fmt.Sprintf("no event waits in an outbox for longer than %s", a.follow)
+	if !a.waited.IsZero() {
+		waited := a.waited.UTC().Format(time.TimeOnly)
+		young, wait = fmt.Sprintf("was placed after %s and %s", waited, young), fmt.Sprintf("%s, or since before %s", wait, waited)
 	}
 	return [lineCount]string{
-		end,
+		"every order has ended, or " + young,
 		"every payment is of its order's total, and charged, refunded or never made as the order ended",
 		"in every currency: charged − refunded = value of what shipped",
 		"every reservation is shipped, undone or refused as its order ended",

@@ -30,6 +30,13 @@ type allowance struct {
 	now    time.Time
 	end    time.Duration // for an order, from its placing
 	follow time.Duration // for what an event causes elsewhere
+	waited time.Time     // what was begun until then has been waited for, and has to be over
+}
+
+// over tells whether something has to be over that was begun at one time, and at a later time entered the state in which it may be
+// for so long.
+func (a allowance) over(begun, since time.Time, usual time.Duration) bool {
+	return !begun.After(a.waited) || a.now.Sub(since) >= usual
 }
 
 // judge holds a record against the promises and returns what is wrong.
@@ -42,8 +49,8 @@ func (r *record) judge(a allowance) (f findings) {
 		return f
 	}
 	o := &r.orders[0]
-	if age := a.now.Sub(o.PlacedAt); !o.Status.Ended() && age >= a.end {
-		f.add(OrdersEnd, "is still %s, %s after it was placed", o.Status, age.Round(time.Second/10))
+	if !o.Status.Ended() && a.over(o.PlacedAt, o.PlacedAt, a.end) {
+		f.add(OrdersEnd, "is still %s, %s after it was placed", o.Status, a.now.Sub(o.PlacedAt).Round(time.Second/10))
 	}
 	for i := range r.payments {
 		checkPayment(&f, o, &r.payments[i])
@@ -152,7 +159,7 @@ func checkReservation(f *findings, o *order.Order, r *inventory.Reservation, a a
 	var fits bool
 	switch o.Status {
 	case order.Shipped: // the inventory learns of the parcel when the order does, or a moment later
-		fits = r.Status == inventory.Shipped || r.Status == inventory.Reserved && a.now.Sub(o.UpdatedAt) < a.follow
+		fits = r.Status == inventory.Shipped || r.Status == inventory.Reserved && !a.over(o.PlacedAt, o.UpdatedAt, a.follow)
 	case order.Cancelled:
 		fits = r.Status == inventory.Rejected || r.Status == inventory.Released || r.Status == inventory.Voided
 	default:

@@ -30,7 +30,7 @@ const (
 type Config struct {
 	Databases Databases
 	Deadline  time.Duration // how old an order may be that has not ended
-	// Wait is how long to wait until everything that was begun before has ended, or 0. What has not ended then is broken, be it as
+	// Wait is how long to wait until everything has ended that was begun before, or 0. What has not ended then is broken, be it as
 	// young as it may.
 	Wait  time.Duration
 	Limit int // how many findings of each line the report has, at most; 0 means all
@@ -55,7 +55,6 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	began := time.Now()
 	p := &proof{Config: cfg, allow: allowance{end: cfg.Deadline, follow: follow}, total: newTally(cfg.Limit)}
 	if cfg.Wait > 0 {
-		p.allow = allowance{}
 		if err := p.await(ctx, began.Add(cfg.Wait)); err != nil {
 			return nil, err
 		}
@@ -67,6 +66,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
+	taken := p.allow.now
 	over := began.Add(cfg.Wait)
 	if now := time.Now(); over.Before(now.Add(stubborn)) {
 		over = now.Add(stubborn)
@@ -82,7 +82,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	p.total.merge(p.broken)
 	p.total.merge(stock)
 	report := p.total.report(p.allow)
-	report.TakenAt, report.Seconds = p.taken.UTC(), time.Since(began).Seconds()
+	report.TakenAt, report.Seconds = taken.UTC(), time.Since(began).Seconds()
 	return report, nil
 }
 
@@ -93,8 +93,9 @@ func (p *proof) await(ctx context.Context, over time.Time) error {
 		return fmt.Errorf("service %s: %w", order.Name, err)
 	}
 	s.Close(ctx)
+	p.allow.waited = s.Taken
 	for {
-		calm, err := p.calm(ctx, s.Taken)
+		calm, err := p.calm(ctx)
 		if err != nil || calm || !time.Now().Before(over) {
 			return err
 		}
@@ -104,15 +105,15 @@ func (p *proof) await(ctx context.Context, over time.Time) error {
 	}
 }
 
-// calm tells whether what was begun until then has ended.
-func (p *proof) calm(ctx context.Context, until time.Time) (bool, error) {
-	if calm, err := order.AllEnded(ctx, p.Databases.Order, until); err != nil {
+// calm tells whether what was begun before has ended.
+func (p *proof) calm(ctx context.Context) (bool, error) {
+	if calm, err := order.AllEnded(ctx, p.Databases.Order, p.allow.waited); err != nil {
 		return false, fmt.Errorf("service %s: read orders: %w", order.Name, err)
 	} else if !calm {
 		return false, nil
 	}
 	for _, db := range p.Databases.all() {
-		if calm, err := flow.OutboxEmpty(ctx, db.Pool, until); err != nil {
+		if calm, err := flow.OutboxEmpty(ctx, db.Pool, p.allow.waited); err != nil {
 			return false, fmt.Errorf("service %s: read outbox: %w", db.service, err)
 		} else if !calm {
 			return false, nil
@@ -125,7 +126,6 @@ func (p *proof) calm(ctx context.Context, until time.Time) (bool, error) {
 type proof struct {
 	Config
 	allow    allowance
-	taken    time.Time   // when the first look was taken
 	total    *tally      // what holds, and is not looked at again
 	broken   *tally      // what did not hold in the last look
 	suspects []uuid.UUID // the orders in it
@@ -143,17 +143,13 @@ func (p *proof) look(ctx context.Context, ids []uuid.UUID) error {
 		snapshots[i] = s
 	}
 	orders, payments, inventories, shipments := snapshots[0], snapshots[1], snapshots[2], snapshots[3]
-	allow := p.allow
-	allow.now = orders.Taken
-	if p.taken.IsZero() {
-		p.taken = orders.Taken
-	}
+	p.allow.now = orders.Taken
 	p.broken, p.suspects = newTally(p.Limit), []uuid.UUID{}
 	err := streams{
 		order.Audit(ctx, orders, ids), order.AuditTimelines(ctx, orders, ids), payment.Audit(ctx, payments, ids),
 		inventory.Audit(ctx, inventories, ids), shipping.Audit(ctx, shipments, ids),
 	}.merge(func(r *record) {
-		if f := r.judge(allow); len(f) > 0 {
+		if f := r.judge(p.allow); len(f) > 0 {
 			p.broken.add(r, f)
 			p.suspects = append(p.suspects, r.id)
 		} else {
@@ -171,17 +167,17 @@ func (p *proof) look(ctx context.Context, ids []uuid.UUID) error {
 	return nil
 }
 
-// lookAtOutbox looks for events that were there in the first look and wait for too long.
+// lookAtOutbox looks for events that wait for too long.
 func (p *proof) lookAtOutbox(ctx context.Context, service string, s *postgres.Snapshot) error {
 	for w, err := range flow.ReadOutbox(ctx, s) {
 		if err != nil {
 			return fmt.Errorf("service %s: read outbox: %w", service, err)
 		}
 		p.broken.checked[OutboxesEmpty]++
-		if age := s.Taken.Sub(w.Since); age >= p.allow.follow && !w.Since.After(p.taken) {
+		if p.allow.over(w.Since, w.Since, p.allow.follow) {
 			var f findings
 			f.add(OutboxesEmpty, "%s of %s waits in the outbox of %s for %s, after %d attempts to publish it again",
-				w.Type, w.CorrelationID, service, age.Round(time.Second/10), w.Attempts)
+				w.Type, w.CorrelationID, service, p.allow.now.Sub(w.Since).Round(time.Second/10), w.Attempts)
 			p.broken.found(w.EventID.String(), f)
 		}
 	}
