@@ -70,7 +70,7 @@ func explainDial(uri amqp.URI, err error) error {
 		err, advice = errors.New("what listens there does not speak AMQP"),
 			"check host and port in AMQP_URL; a port for TLS needs amqps:// in place of amqp://"
 	case said.Code == amqp.FrameError:
-		err = errors.New("the connection was lost during the handshake: " + said.Reason)
+		err = fmt.Errorf("the connection was lost during the handshake (%s): is it RabbitMQ that listens there?", said.Reason)
 	default: // what the library tells of it is a guess
 		err = errors.New("the connection was lost during the handshake")
 	}

@@ -203,12 +203,17 @@ func checkDeadLetter(o operator, queue, kind, orderID, why string, attempts, rep
 // execute changes the database behind the program's back.
 func execute(t *testing.T, env devtest.Env, sql string) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), env.DatabaseURL)
+	if err := executeIn(t.Context(), env, sql); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func executeIn(ctx context.Context, env devtest.Env, sql string) error {
+	conn, err := pgx.Connect(ctx, env.DatabaseURL)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
-	defer conn.Close(context.Background())
-	if _, err := conn.Exec(t.Context(), sql); err != nil {
-		t.Fatal(err)
-	}
+	defer conn.Close(ctx)
+	_, err = conn.Exec(ctx, sql)
+	return err
 }

@@ -184,6 +184,16 @@ func web(c net.Conn) (net.Conn, error) {
 	return nil, io.EOF
 }
 
+// startingUp answers as a Postgres does that is not there yet.
+func startingUp(c net.Conn) (net.Conn, error) {
+	if _, err := c.Read(make([]byte, 1024)); err != nil {
+		return nil, err
+	}
+	fields := "SFATAL\x00VFATAL\x00C57P03\x00Mthe database system is starting up\x00\x00"
+	c.Write(append([]byte{'E', 0, 0, 0, byte(4 + len(fields))}, fields...))
+	return nil, io.EOF
+}
+
 // manage changes the broker by its management API.
 func manage(t *testing.T, ui *management, method, path string, body any) {
 	t.Helper()
