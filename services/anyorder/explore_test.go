@@ -1,6 +1,7 @@
 package anyorder
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -44,11 +45,10 @@ func explore(start *world) (found, error) {
 		var next []*world
 		for i, w := range front {
 			here := int32(first + i)
-			steps := w.steps()
-			if err := f.judge(w, len(steps) == 0); err != nil {
+			if err := f.judge(w); err != nil {
 				return f, &broken{promise: err, story: story(start, visits, here)}
 			}
-			for _, s := range steps {
+			for _, s := range w.steps() {
 				f.steps++
 				after := w.after(s)
 				if code = after.encode(code[:0]); !seen[string(code)] {
@@ -63,13 +63,13 @@ func explore(start *world) (found, error) {
 	return f, nil
 }
 
-func (f *found) judge(w *world, end bool) error {
+func (f *found) judge(w *world) error {
 	f.states++
-	if err := w.always(); err != nil || !end {
+	if err := w.always(); err != nil || !w.quiet() {
 		return err
 	}
 	f.endings[w.ending()] = true
-	return w.atEnd()
+	return cmp.Or(w.atEnd(), settled(w.warehouse, w.plan.warehouse, w))
 }
 
 // story tells how a visit came about.

@@ -153,7 +153,7 @@ func TestMutantsBreakAPromise(t *testing.T) {
 			t.Parallel()
 			p := newProtocol()
 			m.spoil(p)
-			f, err := explore(newWorld(planNamed(t, m.plan), p))
+			f, err := explore(newWorld(planNamed(t, m.plan), p, once))
 			var b *broken
 			if !errors.As(err, &b) || !strings.Contains(b.promise.Error(), m.want) {
 				t.Fatalf("found %v\n(%v)\nwant %q", err, f, m.want)

@@ -27,9 +27,21 @@ type subscription struct {
 	// change, so all that is kept of a call in between is that it was made. An event that is to be handled again is not noted in
 	// the inbox; what record did is committed all the same.
 	record func(w *world, e event.Payload, called call) (follow []event.Payload, again bool)
-	// inbox is false only in mutants.
-	inbox bool
+	// What follows is for mutants.
+	inbox   bool         // without it, what comes again is handled again
+	make    func(*world) // another way to make a call
+	mistake mistake
 }
+
+// mistake is one of the runtime, around a reaction.
+type mistake byte
+
+const (
+	noMistake    mistake = iota
+	ackFirst             // a message is acknowledged before it is handled
+	publishLater         // events are published after the commit, and nothing remembers that they have to be
+	publishFirst         // events are published before the commit
+)
 
 // call is what a service asks of another system.
 type call byte
@@ -116,6 +128,9 @@ func intendCharge(w *world, _ event.Payload) call {
 }
 
 func recordCharge(w *world, _ event.Payload, called call) (follow []event.Payload, again bool) {
+	if called == none {
+		return nil, false
+	}
 	if called == charge {
 		p, e := w.payment.Settle(w.terms(), w.plan.charge)
 		w.payment = &p
@@ -145,8 +160,9 @@ func recordTakeback(w *world, e event.Payload, called call) (follow []event.Payl
 		w.payment = &p
 		return say(voided), false
 	}
+	follow = w.repay(called)
 	w.payment = new(w.payment.Takeback(reasonOf(e)))
-	return w.repay(called), w.payment.Status == payment.Refunding
+	return follow, w.payment.Status == payment.Refunding
 }
 
 func (w *world) repay(called call) []event.Payload {

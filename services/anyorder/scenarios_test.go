@@ -10,11 +10,8 @@ import (
 	"orderflow/services/shipping"
 )
 
-// How much may go wrong in one story. Crashes between a service's transactions are not counted: there may be any number.
-const (
-	duplicates = 1 // messages that come twice
-	crashes    = 1 // transactions that are committed and whose message comes again, since the ack was lost
-)
+// once is what may go wrong where every story is tried: one message comes twice, one ack is lost.
+var once = allowance{duplicates: 1, crashes: 1}
 
 // plan is a kind of order: its terms, and how the world outside will answer.
 type plan struct {
@@ -25,6 +22,7 @@ type plan struct {
 	booking   shipping.Verdict
 	cancels   bool     // the customer may cancel, at any moment and as often as he likes
 	endings   []string // all that are allowed, and each has to occur
+	states    int      // that there are at least; fewer, and the search has not searched
 }
 
 // plans are the kinds of orders without a cancellation.
@@ -32,11 +30,11 @@ func plans() []plan {
 	shipped := plan{
 		name: "shipped", terms: terms(), warehouse: warehouse{{onHand: 5}, {onHand: 5}},
 		charge: payment.Verdict{Reference: "ch_1"}, booking: shipping.Verdict{Carrier: "simulated", TrackingNumber: "SIM1"},
-		endings: []string{"shipped"},
+		endings: []string{"shipped"}, states: 1000,
 	}
 	declined, outOfStock, unknown, undeliverable := shipped, shipped, shipped, shipped
 
-	declined.name, declined.endings = "declined", []string{"payment_failed"}
+	declined.name, declined.endings, declined.states = "declined", []string{"payment_failed"}, 50
 	declined.charge = payment.Verdict{Declined: true, Detail: "insufficient funds"}
 
 	outOfStock.name, outOfStock.endings = "out of stock", []string{"out_of_stock"}
@@ -53,6 +51,7 @@ func plans() []plan {
 
 // cancelled is the plan with a customer who cancels at any moment, any number of times, or not at all.
 func (p plan) cancelled() plan {
+	p.states *= 2 // at the least
 	p.name, p.cancels, p.endings = p.name+", cancelled", true, append(slices.Clone(p.endings), "customer_request")
 	return p
 }
@@ -82,12 +81,15 @@ func TestEveryInterleavingKeepsThePromises(t *testing.T) {
 	for _, p := range allPlans() {
 		t.Run(p.name, func(t *testing.T) {
 			t.Parallel()
-			f, err := explore(newWorld(&p, newProtocol()))
+			f, err := explore(newWorld(&p, newProtocol(), once))
 			if err != nil {
 				t.Fatalf("%v\n(%v)", err, f)
 			}
 			if seen := slices.Sorted(maps.Keys(f.endings)); !slices.Equal(seen, slices.Sorted(slices.Values(p.endings))) {
 				t.Errorf("orders ended as %v, want %v", seen, p.endings)
+			}
+			if f.states < p.states || f.steps < f.states {
+				t.Errorf("%v: there are at least %d states", f, p.states)
 			}
 			t.Log(f)
 		})

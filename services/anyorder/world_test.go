@@ -32,8 +32,13 @@ type world struct {
 	messages []message // each of them in each of the queues that it went to, sorted
 	repeated *fact     // an event of a type that had been published before
 
-	duplicates int // messages that may be doubled yet
-	crashes    int // acks that may be lost yet
+	allowance // what may go wrong yet
+}
+
+// allowance is how much may go wrong in one story. Crashes between a service's transactions are not counted: there may be any number.
+type allowance struct {
+	duplicates int // messages that come once more
+	crashes    int // transactions that are committed and whose message comes again, since the ack was lost
 }
 
 // fact is an event that was published. Since no type of event may be published twice for an order, the type is its id.
@@ -47,7 +52,7 @@ type message struct {
 	*fact
 	to         *subscription
 	handled    bool        // the inbox has it
-	deliveries [2]delivery // two, so that two workers can have the same event at the same time
+	deliveries [3]delivery // so many workers can have the same event at the same time
 }
 
 // delivery is how far a worker is with a message.
@@ -67,8 +72,8 @@ const (
 )
 
 // newWorld is the moment after the order was accepted.
-func newWorld(plan *plan, p protocol) *world {
-	w := &world{plan: plan, protocol: p, warehouse: plan.warehouse, duplicates: duplicates, crashes: crashes}
+func newWorld(plan *plan, p protocol, a allowance) *world {
+	w := &world{plan: plan, protocol: p, warehouse: plan.warehouse, allowance: a}
 	w.place(plan.terms)
 	return w
 }
@@ -90,7 +95,7 @@ func (w *world) publish(payloads ...event.Payload) {
 		w.said = insert(w.said, f, func(f *fact) string { return f.name })
 		for _, s := range w.protocol {
 			if slices.Contains(s.events, p.Type()) {
-				m := message{fact: f, to: s, deliveries: [2]delivery{{phase: waiting}}}
+				m := message{fact: f, to: s, deliveries: [...]delivery{{phase: waiting}, {}, {}}}
 				w.messages = insert(w.messages, m, message.key)
 			}
 		}
@@ -132,16 +137,16 @@ const (
 	cancel              // the customer
 )
 
-// steps returns all that can happen next. No list of steps means that the order's story is over.
+// steps returns all that can happen next.
 func (w *world) steps() (all []step) {
 	for i := range w.messages {
 		m := &w.messages[i]
 		for j, d := range m.deliveries {
-			s := step{message: int8(i), worker: int8(j)}
-			switch {
-			case d.phase == gone:
+			if d.phase == gone {
 				continue
-			case d.phase != waiting:
+			}
+			s := step{message: int8(i), worker: int8(j)}
+			if d.phase != waiting || m.to.mistake == ackFirst {
 				all = append(all, s.of(crash))
 			}
 			all = append(all, s.of(proceed))
@@ -149,24 +154,26 @@ func (w *world) steps() (all []step) {
 				all = append(all, s.of(lose))
 			}
 		}
+		if free := m.free(); w.duplicates > 0 && free >= 0 && !m.atomic() {
+			all = append(all, step{kind: double, message: int8(i), worker: free})
+		}
 	}
-	if len(all) == 0 {
-		return nil
-	}
-	return append(all, w.surprises()...)
-}
-
-// surprises come from outside.
-func (w *world) surprises() (all []step) {
 	if w.plan.cancels && !w.order.Status.Ended() {
 		all = append(all, step{kind: cancel})
 	}
+	return all
+}
+
+// quiet tells whether no message is left. The order's story is over then, but for events that come once more.
+func (w *world) quiet() bool {
 	for i := range w.messages {
-		if m := &w.messages[i]; w.duplicates > 0 && m.deliveries[1].phase == gone && !m.atomic() {
-			all = append(all, step{kind: double, message: int8(i)})
+		for _, d := range w.messages[i].deliveries {
+			if d.phase != gone {
+				return false
+			}
 		}
 	}
-	return all
+	return true
 }
 
 func (s step) of(k kind) step {
@@ -176,7 +183,12 @@ func (s step) of(k kind) step {
 
 // atomic tells whether one transaction with the inbox is all there is to a message. Then the inbox drops whatever comes again,
 // without a trace, so that nothing is to be learned from it.
-func (m *message) atomic() bool { return m.to.inbox && m.to.intend == nil }
+func (m *message) atomic() bool { return m.to.inbox && m.to.intend == nil && m.to.mistake == noMistake }
+
+// free is a worker that does not have the message; -1 where all have it.
+func (m *message) free() int8 {
+	return int8(slices.IndexFunc(m.deliveries[:], func(d delivery) bool { return d.phase == gone }))
+}
 
 // lastBefore tells whether the next thing to do for a delivery is its last transaction.
 func (m *message) lastBefore(d delivery) bool {
@@ -193,17 +205,24 @@ func (w *world) after(s step) *world {
 	m := &w.messages[s.message] // not valid any more once something was published
 	switch s.kind {
 	case crash:
-		m.deliveries[s.worker] = delivery{phase: waiting}
+		m.deliveries[s.worker] = delivery{phase: m.afterCrash()}
 	case double:
 		w.duplicates--
-		m.deliveries[1] = delivery{phase: waiting}
+		m.deliveries[s.worker] = delivery{phase: waiting}
 	case proceed:
 		w.proceed(m, &m.deliveries[s.worker], gone)
 	case lose:
 		w.crashes--
-		w.proceed(m, &m.deliveries[s.worker], waiting)
+		w.proceed(m, &m.deliveries[s.worker], m.afterCrash())
 	}
 	return w
+}
+
+func (m *message) afterCrash() phase {
+	if m.to.mistake == ackFirst {
+		return gone
+	}
+	return waiting
 }
 
 // proceed lets a worker do the next thing; then is what becomes of the delivery after the last.
@@ -218,7 +237,9 @@ func (w *world) proceed(m *message, d *delivery, then phase) {
 			d.phase = answered
 		}
 	case d.phase == calling:
-		w.make(d.called)
+		if w.make(d.called); m.to.make != nil {
+			m.to.make(w)
+		}
 		d.phase = answered
 	}
 }
@@ -230,7 +251,15 @@ func (w *world) commit(m *message, d *delivery, then phase) {
 	if m.handled && m.to.inbox {
 		return
 	}
+	if then == waiting && m.to.mistake == publishFirst {
+		follow, _ := m.to.record(w.clone(), m.payload, called)
+		w.publish(follow...)
+		return
+	}
 	follow, again := m.to.record(w, m.payload, called)
+	if then == waiting && m.to.mistake == publishLater {
+		follow = nil
+	}
 	if again {
 		*d = delivery{phase: waiting, rounds: rounds + 1}
 	} else {
@@ -286,11 +315,11 @@ func (w *world) encode(b []byte) []byte {
 	for i := range w.messages {
 		m := &w.messages[i]
 		flag(m.handled)
-		one, other := m.deliveries[0], m.deliveries[1]
-		if other.less(one) {
-			one, other = other, one
+		workers := m.deliveries
+		slices.SortFunc(workers[:], delivery.compare)
+		for _, d := range workers {
+			b = d.encode(b)
 		}
-		b = other.encode(one.encode(b))
 	}
 	return b
 }
@@ -302,8 +331,8 @@ func (d delivery) encode(b []byte) []byte {
 	return append(b, '0'+byte(d.phase), '0'+byte(d.called), '0'+byte(d.rounds))
 }
 
-func (d delivery) less(e delivery) bool {
-	return cmp.Or(cmp.Compare(d.phase, e.phase), cmp.Compare(d.rounds, e.rounds), cmp.Compare(d.called, e.called)) < 0
+func (d delivery) compare(e delivery) int {
+	return cmp.Or(cmp.Compare(d.phase, e.phase), cmp.Compare(d.rounds, e.rounds), cmp.Compare(d.called, e.called))
 }
 
 // describe tells what a step does in w.
