@@ -15,8 +15,7 @@ import (
 // databaseRole makes a role that may log in and nothing else, and returns the address of the test's database with it.
 func databaseRole(t *testing.T, env devtest.Env, name string) (role, address string) {
 	t.Helper()
-	database := strings.TrimPrefix(changed(t, env.DatabaseURL, func(u *url.URL) { *u = url.URL{Path: u.Path} }), "/")
-	role = name + "-" + database
+	role = name + "-" + databaseOf(t, env)
 	execute(t, env, fmt.Sprintf(`CREATE ROLE %q LOGIN PASSWORD 'secret'`, role))
 	t.Cleanup(func() {
 		if err := executeIn(context.WithoutCancel(t.Context()), env, fmt.Sprintf(`DROP OWNED BY %[1]q CASCADE; DROP ROLE %[1]q`, role)); err != nil {
@@ -26,6 +25,16 @@ func databaseRole(t *testing.T, env devtest.Env, name string) (role, address str
 	return role, changed(t, env.DatabaseURL, as(role, "secret"))
 }
 
+// databaseOf is the name of the test's database.
+func databaseOf(t *testing.T, env devtest.Env) string {
+	t.Helper()
+	u, err := url.Parse(env.DatabaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimPrefix(u.Path, "/")
+}
+
 // TestPostgresAtTheStart starts the program where something is wrong with Postgres.
 func TestPostgresAtTheStart(t *testing.T) {
 	t.Parallel()
@@ -33,7 +42,7 @@ func TestPostgresAtTheStart(t *testing.T) {
 	_, powerless := databaseRole(t, env, "powerless")
 	stranger, outside := databaseRole(t, env, "stranger")
 	closed := *devtest.New(t)
-	database := strings.TrimPrefix(changed(t, closed.DatabaseURL, func(u *url.URL) { *u = url.URL{Path: u.Path} }), "/")
+	database := databaseOf(t, closed)
 	execute(t, env, fmt.Sprintf(`REVOKE CONNECT ON DATABASE %q FROM PUBLIC`, database))
 	full, crowded := databaseRole(t, env, "full")
 	execute(t, env, fmt.Sprintf(`ALTER ROLE %q CONNECTION LIMIT 0`, full))
