@@ -7,8 +7,15 @@ import (
 
 	"orderflow/pkg/event"
 	"orderflow/services/inventory"
+	"orderflow/services/order"
 	"orderflow/services/payment"
 	"orderflow/services/shipping"
+)
+
+const (
+	// Not calls, but for record to know.
+	buried = book + 1 + iota
+	declined
 )
 
 // mutants are protocols with one mistake each, and how the search finds out.
@@ -113,7 +120,6 @@ var mutants = []struct {
 		// The tombstone survives a crash, and what it had to say does not.
 		name: "payment commits a tombstone before its event", plan: "shipped, cancelled",
 		spoil: func(p protocol) {
-			const buried = book + 1 // not a call, but for record to know
 			s := p.queue("payment.inventory-released")
 			s.intend = func(w *world, e event.Payload) call {
 				if w.payment == nil {
@@ -144,6 +150,109 @@ var mutants = []struct {
 			}
 		},
 		want: "the order never ends",
+	},
+	{
+		name: "an event is acknowledged before it is handled", plan: "shipped",
+		spoil: func(p protocol) { p.queue("inventory.payment-processed").mistake = ackFirst },
+		want:  "the order never ends",
+	},
+	{
+		name: "an event is published after the commit, without an outbox", plan: "shipped",
+		spoil: func(p protocol) { p.queue("shipping.inventory-reserved").mistake = publishLater },
+		want:  "the order never ends",
+	},
+	{
+		name: "an event is published before the commit", plan: "shipped",
+		spoil: func(p protocol) { p.queue("inventory.payment-processed").mistake = publishFirst },
+		want:  "InventoryReserved is said twice",
+	},
+	{
+		name: "the stock is moved though the reservation did not change", plan: "out of stock, cancelled",
+		spoil: func(p protocol) {
+			p.queue("inventory.shipment-cancelled").record = func(w *world, e event.Payload, c call) ([]event.Payload, bool) {
+				if w.reservation != nil {
+					w.warehouse.move(*w.reservation, inventory.Released)
+				}
+				before := w.warehouse
+				follow, again := release(w, e, c)
+				w.warehouse = before
+				return follow, again
+			}
+		},
+		want: "stock of demo-1 does not add up",
+	},
+	{
+		name: "the reservation is released and the stock is not", plan: "undeliverable",
+		spoil: func(p protocol) {
+			p.queue("inventory.shipment-cancelled").record = func(w *world, e event.Payload, c call) ([]event.Payload, bool) {
+				before := w.warehouse
+				follow, again := release(w, e, c)
+				w.warehouse = before
+				return follow, again
+			}
+		},
+		want: "stock of demo-1 is",
+	},
+	{
+		name: "the stock that shipped stays reserved", plan: "shipped",
+		spoil: func(p protocol) { p.queue("inventory.shipment-created").events = nil },
+		want:  "shipped, but the reservation is not",
+	},
+	{
+		name: "the gateway is asked without a key", plan: "shipped",
+		spoil: func(p protocol) {
+			p.queue("payment.order-placed").make = func(w *world, c call) {
+				before := w.gateway
+				if w.make(c); c == charge {
+					w.gateway.charged += before.charged
+				}
+			}
+		},
+		want: "shipped, but the gateway charged 8996 and refunded 0 of 4498",
+	},
+	{
+		name: "an answer that never came is taken for a refusal", plan: "shipped",
+		spoil: func(p protocol) {
+			s := p.queue("payment.order-placed")
+			s.intend = func(w *world, e event.Payload) call {
+				if w.payment != nil && w.payment.Status == payment.Charging { // begun before, and crashed
+					return declined
+				}
+				return intendCharge(w, e)
+			}
+			s.record = func(w *world, e event.Payload, c call) ([]event.Payload, bool) {
+				if c == declined {
+					p, fact := w.payment.Settle(w.terms(), payment.Verdict{Declined: true})
+					w.payment = &p
+					return say(fact), false
+				}
+				return recordCharge(w, e, c)
+			}
+		},
+		want: "cancelled, but the gateway charged 4498 and refunded 0",
+	},
+	{
+		name: "the order is what the last event says", plan: "shipped",
+		spoil: func(p protocol) {
+			p.queue("order.progress").record = func(w *world, e event.Payload, _ call) ([]event.Payload, bool) {
+				o, _ := order.Place(w.plan.terms, now)
+				o, end := o.Learn(e, now)
+				w.order = &o
+				return say(end), false
+			}
+		},
+		want: "the order never ends: paid",
+	},
+	{
+		name: "the customer cancels what has shipped", plan: "shipped, cancelled",
+		spoil: func(p protocol) {
+			p.queue("shipping.cancellation-requested").record = func(w *world, e event.Payload, _ call) ([]event.Payload, bool) {
+				s, cancelled := shipping.Tombstone(w.terms(), reasonOf(e), shipmentID)
+				w.shipment = &s
+				return say(cancelled), false
+			}
+		},
+		want: "a parcel is on its way whose payment was refunded",
 	},
 }
 

@@ -28,8 +28,8 @@ type subscription struct {
 	// the inbox; what record did is committed all the same.
 	record func(w *world, e event.Payload, called call) (follow []event.Payload, again bool)
 	// What follows is for mutants.
-	inbox   bool         // without it, what comes again is handled again
-	make    func(*world) // another way to make a call
+	inbox   bool               // without it, what comes again is handled again
+	make    func(*world, call) // another way to make a call
 	mistake mistake
 }
 

@@ -237,9 +237,11 @@ func (w *world) proceed(m *message, d *delivery, then phase) {
 			d.phase = answered
 		}
 	case d.phase == calling:
-		if w.make(d.called); m.to.make != nil {
-			m.to.make(w)
+		make := (*world).make
+		if m.to.make != nil {
+			make = m.to.make
 		}
+		make(w, d.called)
 		d.phase = answered
 	}
 }
