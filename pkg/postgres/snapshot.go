@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	fetchRows    = 1000
+	fetchRows    = 5000
 	snapshotIdle = "5min" // one stream of a snapshot may have to wait for another
 )
 

@@ -9,7 +9,7 @@
 //
 // The services may keep their tables on different servers, so nothing is joined by the database. Each service is read in one
 // snapshot, as streams sorted by order id, which are merged order by order (merge.go) and judged by rules that know nothing of
-// databases (rules.go). Memory does not grow with the number of orders, only, by 16 bytes, with that of broken ones.
+// databases (rules.go). Memory does not grow with the number of orders; of one that looks broken its id is kept.
 //
 // # A system that works meanwhile
 //

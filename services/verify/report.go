@@ -50,13 +50,13 @@ func (l Line) promise(a allowance) string {
 	}
 	return [lineCount]string{
 		"every order has ended, or " + young,
-		"every payment is of its order's total, and charged, refunded or never made as the order ended",
+		"every payment is of its order's total, kept if that has shipped, paid back or never made if it was cancelled",
 		"in every currency: charged − refunded = value of what shipped",
-		"every reservation is shipped, undone or refused as its order ended",
+		"every reservation has left the house if its order has shipped, and holds nothing if it was cancelled",
 		"of every product: on hand + shipped = put in; reserved and shipped are what reservations say",
 		"there is a parcel exactly if the order is shipped, and none whose payment went back",
 		"every order has one payment, reservation and parcel at most; none is without an order",
-		"no event was said twice, and the end of each order once, as it was",
+		"every event was said once, and the end of every order as it was",
 		wait,
 		"every status is known",
 	}[l]

@@ -3,6 +3,7 @@ package verify
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -22,6 +23,8 @@ const (
 	follow = 30 * time.Second
 	// stubborn is how long something has to stay broken, at least, to be called so.
 	stubborn = 2 * time.Second
+
+	askAtOnce = 10_000 // orders, when they are looked at again
 
 	pollEvery, lookEvery = 200 * time.Millisecond, time.Second
 )
@@ -62,7 +65,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	stock := newTally(cfg.Limit)
 	group, first := errgroup.WithContext(ctx)
 	group.Go(func() error { return p.checkStock(first, stock) })
-	group.Go(func() error { return p.look(first, nil) })
+	group.Go(func() error { return p.look(first) })
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
@@ -75,7 +78,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		if err := sleep(ctx, min(pause, time.Until(over))); err != nil {
 			return nil, err
 		}
-		if err := p.look(ctx, p.suspects); err != nil {
+		if err := p.lookAgain(ctx); err != nil {
 			return nil, err
 		}
 	}
@@ -131,8 +134,29 @@ type proof struct {
 	suspects []uuid.UUID // the orders in it
 }
 
-// look looks at orders, at all of them if ids is nil, and at all outboxes. What holds goes into the total.
-func (p *proof) look(ctx context.Context, ids []uuid.UUID) error {
+// look looks at everything. What holds goes into the total.
+func (p *proof) look(ctx context.Context) error {
+	p.broken = newTally(p.Limit)
+	if err := p.lookAtOrders(ctx, nil); err != nil {
+		return err
+	}
+	return p.lookAtOutboxes(ctx)
+}
+
+// lookAgain looks at what was broken in the last look.
+func (p *proof) lookAgain(ctx context.Context) error {
+	suspects := p.suspects
+	p.broken, p.suspects = newTally(p.Limit), nil
+	for ids := range slices.Chunk(suspects, askAtOnce) {
+		if err := p.lookAtOrders(ctx, ids); err != nil {
+			return err
+		}
+	}
+	return p.lookAtOutboxes(ctx)
+}
+
+// lookAtOrders looks at the orders of those ids; at all of them if ids is nil.
+func (p *proof) lookAtOrders(ctx context.Context, ids []uuid.UUID) error {
 	var snapshots [4]*postgres.Snapshot
 	for i, db := range p.Databases.all() {
 		s, err := postgres.TakeSnapshot(ctx, db.Pool)
@@ -142,12 +166,11 @@ func (p *proof) look(ctx context.Context, ids []uuid.UUID) error {
 		defer s.Close(ctx)
 		snapshots[i] = s
 	}
-	orders, payments, inventories, shipments := snapshots[0], snapshots[1], snapshots[2], snapshots[3]
+	orders, payments, reservations, shipments := snapshots[0], snapshots[1], snapshots[2], snapshots[3]
 	p.allow.now = orders.Taken
-	p.broken, p.suspects = newTally(p.Limit), []uuid.UUID{}
-	err := streams{
+	return streams{
 		order.Audit(ctx, orders, ids), order.AuditTimelines(ctx, orders, ids), payment.Audit(ctx, payments, ids),
-		inventory.Audit(ctx, inventories, ids), shipping.Audit(ctx, shipments, ids),
+		inventory.Audit(ctx, reservations, ids), shipping.Audit(ctx, shipments, ids),
 	}.merge(func(r *record) {
 		if f := r.judge(p.allow); len(f) > 0 {
 			p.broken.add(r, f)
@@ -156,28 +179,33 @@ func (p *proof) look(ctx context.Context, ids []uuid.UUID) error {
 			p.total.add(r, nil)
 		}
 	})
-	if err != nil {
-		return err
-	}
-	for i, db := range p.Databases.all() {
-		if err := p.lookAtOutbox(ctx, db.service, snapshots[i]); err != nil {
-			return err
+}
+
+// lookAtOutboxes looks for events that wait for too long.
+func (p *proof) lookAtOutboxes(ctx context.Context) error {
+	for _, db := range p.Databases.all() {
+		if err := p.lookAtOutbox(ctx, db); err != nil {
+			return fmt.Errorf("service %s: read outbox: %w", db.service, err)
 		}
 	}
 	return nil
 }
 
-// lookAtOutbox looks for events that wait for too long.
-func (p *proof) lookAtOutbox(ctx context.Context, service string, s *postgres.Snapshot) error {
+func (p *proof) lookAtOutbox(ctx context.Context, db database) error {
+	s, err := postgres.TakeSnapshot(ctx, db.Pool)
+	if err != nil {
+		return err
+	}
+	defer s.Close(ctx)
 	for w, err := range flow.ReadOutbox(ctx, s) {
 		if err != nil {
-			return fmt.Errorf("service %s: read outbox: %w", service, err)
+			return err
 		}
 		p.broken.checked[OutboxesEmpty]++
 		if p.allow.over(w.Since, w.Since, p.allow.follow) {
 			var f findings
 			f.add(OutboxesEmpty, "%s of %s waits in the outbox of %s for %s, after %d attempts to publish it again",
-				w.Type, w.CorrelationID, service, p.allow.now.Sub(w.Since).Round(time.Second/10), w.Attempts)
+				w.Type, w.CorrelationID, db.service, s.Taken.Sub(w.Since).Round(time.Second/10), w.Attempts)
 			p.broken.found(w.EventID.String(), f)
 		}
 	}
