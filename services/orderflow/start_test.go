@@ -132,3 +132,20 @@ func TestServicesThatRunLater(t *testing.T) {
 		t.Errorf("it ended as %s %s", o.Status, o.CancelReason)
 	}
 }
+
+// TestNoRetriesAndAShortMemory sets what is rarely set: a message that fails is dead at once, and the inbox remembers two days.
+func TestNoRetriesAndAShortMemory(t *testing.T) {
+	t.Parallel()
+	env := *devtest.New(t)
+	p := serve(t, env, "RETRY_DELAYS=none", "INBOX_RETENTION=48h")
+	place(t, p.client, with(goodOrder("customer"), "/payment_method", "pm_flaky"))
+	operator := operator{t, settings(env)}
+	operator.awaitDepths(map[string]int{downQueue: 1})
+	if letters := operator.dlqJSON("show", downQueue).Messages; len(letters) != 1 || letters[0].Reason != "retries_exhausted" || letters[0].Attempts != 1 {
+		t.Errorf("the dead letters are %+v", letters)
+	}
+	days, err := queryOne[int](t.Context(), env, `SELECT count(*) FROM pg_inherits WHERE inhparent = 'payment.inbox'::regclass`)
+	if err != nil || days != 2+3 {
+		t.Errorf("the inbox has partitions for %d days, want 2 that are over and 3 that are not: %v", days, err)
+	}
+}
