@@ -14,7 +14,7 @@ import (
 	"syscall"
 	"time"
 
-	"orderflow/pkg/devstack/internal/port"
+	"orderflow/pkg/devstack/port"
 )
 
 // home is the directory of a stack: its lock, its lasting state, its logs and its data.

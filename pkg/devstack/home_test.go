@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"orderflow/pkg/devstack/internal/port"
+	"orderflow/pkg/devstack/port"
 )
 
 // TestDataThatTheServersCannotReachGoesElsewhere needs root to have two users; as another user, the servers reach what

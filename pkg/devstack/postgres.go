@@ -13,7 +13,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
-	"orderflow/pkg/devstack/internal/port"
+	"orderflow/pkg/devstack/port"
 )
 
 // identity is that of the user, the database and the vhost that the servers are created with.

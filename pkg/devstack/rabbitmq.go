@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"orderflow/pkg/devstack/internal/port"
+	"orderflow/pkg/devstack/port"
 )
 
 // node is the Erlang name of the broker. No other node can know or meet it: there is no epmd, and the cookie is its own.

@@ -21,7 +21,7 @@ import (
 	"github.com/testcontainers/testcontainers-go/modules/rabbitmq"
 	"golang.org/x/sync/errgroup"
 
-	"orderflow/pkg/devstack/internal/port"
+	"orderflow/pkg/devstack/port"
 	"orderflow/pkg/devstack/internal/probe"
 )
 
