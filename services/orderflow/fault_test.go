@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"orderflow/pkg/devstack/devtest"
 )
 
@@ -31,34 +33,45 @@ const (
 	atOnce     = 20 * time.Second
 )
 
-// expectFaults starts the program for each of faults, side by side.
+// expectFaults starts the program for each of faults, several at a time: they mostly wait.
 func expectFaults(t *testing.T, env devtest.Env, faults map[string]startFault) {
 	t.Helper()
-	for name, f := range faults {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			patience := longStart
-			if f.waits {
-				patience = shortStart
-			}
-			began := time.Now()
-			stdout, said, code := call(t, settings(env, "START_TIMEOUT="+patience.String(), f.setting), strings.Fields(f.args)...)
-			took := time.Since(began)
-			_, last, _ := strings.Cut("\n"+said, "\norderflow: ")
-			if code != f.code || stdout != "" || !regexp.MustCompile(f.want).MatchString(last) {
-				t.Errorf("exit code %d, want %d; it says %q, want %q\n%s%s", code, f.code, last, f.want, stdout, said)
-			}
-			if f.waits && !strings.Contains(last, "gave up after START_TIMEOUT, "+shortStart.String()) {
-				t.Errorf("it does not say how long it waited: %q", last)
-			}
-			if f.waits && took < shortStart || took > atOnce {
-				t.Errorf("it took %s, and said %q", took, last)
-			}
-			if strings.Contains(said, "secret") || strings.Contains(said, "panic") {
-				t.Errorf("it should not say this:\n%s", said)
-			}
+	sideBySide(t, faults, func(t *testing.T, f startFault) {
+		patience := longStart
+		if f.waits {
+			patience = shortStart
+		}
+		began := time.Now()
+		stdout, said, code := call(t, settings(env, "START_TIMEOUT="+patience.String(), f.setting), strings.Fields(f.args)...)
+		took := time.Since(began)
+		_, last, _ := strings.Cut("\n"+said, "\norderflow: ")
+		if code != f.code || stdout != "" || !regexp.MustCompile(f.want).MatchString(last) {
+			t.Errorf("exit code %d, want %d; it says %q, want %q\n%s%s", code, f.code, last, f.want, stdout, said)
+		}
+		if f.waits && !strings.Contains(last, "gave up after START_TIMEOUT, "+shortStart.String()) {
+			t.Errorf("it does not say how long it waited: %q", last)
+		}
+		if f.waits && took < shortStart || took > atOnce {
+			t.Errorf("it took %s, and said %q", took, last)
+		}
+		if strings.Contains(said, "secret") || strings.Contains(said, "panic") {
+			t.Errorf("it should not say this:\n%s", said)
+		}
+	})
+}
+
+// sideBySide runs a test for each of cases, eight at a time whatever -parallel says.
+func sideBySide[T any](t *testing.T, cases map[string]T, test func(*testing.T, T)) {
+	t.Helper()
+	var group errgroup.Group
+	group.SetLimit(8)
+	for name, c := range cases {
+		group.Go(func() error {
+			t.Run(name, func(t *testing.T) { test(t, c) })
+			return nil
 		})
 	}
+	group.Wait()
 }
 
 // changed is an address with something else in it.
@@ -90,26 +103,31 @@ func hostOf(t testing.TB, address string) string {
 	return u.Host
 }
 
-// front listens and does something with each connection; what comes of that is connected with target. It returns its address.
-func front(t testing.TB, target string, first func(net.Conn) (net.Conn, error)) string {
+// front listens and does something with each connection; what comes of that is connected with target.
+func front(t testing.TB, target string, first func(net.Conn) (net.Conn, error)) *fronting {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &fronting{target: target, first: first, conns: map[net.Conn]bool{}}
+	f := &fronting{address: l.Addr().String(), target: target, first: first, conns: map[net.Conn]bool{}}
 	f.wait.Go(func() { f.accept(l) })
 	t.Cleanup(func() {
 		l.Close()
-		f.end()
+		f.mu.Lock()
+		f.ended = true
+		f.mu.Unlock()
+		f.cut()
+		f.wait.Wait()
 	})
-	return l.Addr().String()
+	return f
 }
 
 type fronting struct {
-	target string
-	first  func(net.Conn) (net.Conn, error)
-	wait   sync.WaitGroup
+	address string
+	target  string
+	first   func(net.Conn) (net.Conn, error)
+	wait    sync.WaitGroup
 
 	mu    sync.Mutex
 	ended bool
@@ -126,7 +144,7 @@ func (f *fronting) accept(l net.Listener) {
 	}
 }
 
-// keep notes a connection, to be closed at the end.
+// keep notes a connection, to be cut; it is false at the end.
 func (f *fronting) keep(c net.Conn) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -158,15 +176,18 @@ func (f *fronting) connect(client net.Conn) {
 	io.Copy(server, talk)
 }
 
-func (f *fronting) end() {
+// cut ends all connections.
+func (f *fronting) cut() {
 	f.mu.Lock()
-	f.ended = true
+	defer f.mu.Unlock()
 	for c := range f.conns {
 		c.Close()
+		delete(f.conns, c)
 	}
-	f.mu.Unlock()
-	f.wait.Wait()
 }
+
+// through passes connections on as they are.
+func through(c net.Conn) (net.Conn, error) { return c, nil }
 
 // silent accepts connections and says nothing.
 func silent(c net.Conn) (net.Conn, error) {

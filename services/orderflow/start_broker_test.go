@@ -33,14 +33,14 @@ func TestRabbitMQAtTheStart(t *testing.T) {
 		"no right to configure": {permit("reader", "^$", ".*", ".*"), "serve", 1, `declare \w+ "[\w.-]+": ACCESS_REFUSED.*the user needs to configure, write and read it`, false},
 		"no right to write":     {permit("mute", ".*", "^$", ".*"), "serve", 1, `declare queue "[\w.-]+": ACCESS_REFUSED.*the user needs to configure, write and read it`, false},
 		"no right to read":      {permit("deaf", ".*", ".*", "^$"), "topology", 1, `declare queue "[\w.-]+": ACCESS_REFUSED.*the user needs to configure, write and read it`, false},
-		"HTTP":                  {url(changed(t, env.AMQPURL, on(front(t, "", web)))), "serve", 1, where + `: what listens there does not speak AMQP: check host and port in AMQP_URL`, false},
+		"HTTP":                  {url(changed(t, env.AMQPURL, on(front(t, "", web).address))), "serve", 1, where + `: what listens there does not speak AMQP: check host and port in AMQP_URL`, false},
 		"the management's port": {url(changed(t, env.AMQPURL, on(hostOf(t, env.ManagementURL)))), "topology", 1, where, true}, // it waits for more
 
 		"Postgres's port":         {url(changed(t, env.AMQPURL, on(hostOf(t, env.DatabaseURL)))), "topology", 1, where, true},
 		"nobody listens":          {url(changed(t, env.AMQPURL, on("127.0.0.1:1"))), "serve", 1, `connect to RabbitMQ at 127.0.0.1:1 \(by AMQP_URL\): .*connection refused`, true},
 		"nobody listens, dlq":     {url(changed(t, env.AMQPURL, on("127.0.0.1:1"))), "dlq list", 1, `connect to RabbitMQ at 127.0.0.1:1 \(by AMQP_URL\): .*connection refused`, false},
-		"it says nothing":         {url(changed(t, env.AMQPURL, on(front(t, "", silent)))), "serve", 1, where + ` \(by AMQP_URL\): no answer`, true},
-		"it hangs up":             {url(changed(t, env.AMQPURL, on(front(t, "", curt)))), "topology", 1, where + ` \(by AMQP_URL\): the connection was lost during the handshake`, true},
+		"it says nothing":         {url(changed(t, env.AMQPURL, on(front(t, "", silent).address))), "serve", 1, where + ` \(by AMQP_URL\): no answer`, true},
+		"it hangs up":             {url(changed(t, env.AMQPURL, on(front(t, "", curt).address))), "topology", 1, where + ` \(by AMQP_URL\): the connection was lost during the handshake`, true},
 		"no room for connections": {url(crowded.AMQPURL), "serve", 1, where + ` \(by AMQP_URL\): .*limit`, true},
 	})
 }
@@ -48,11 +48,12 @@ func TestRabbitMQAtTheStart(t *testing.T) {
 // TestTopologyOfOthers starts the program where somebody else has declared what it needs, and differently.
 func TestTopologyOfOthers(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
+	type other struct {
 		path string
 		body map[string]any
 		want string
-	}{
+	}
+	sideBySide(t, map[string]other{
 		"a classic queue": {"/queues/%s/payment.order-placed", map[string]any{"durable": true},
 			`declare queue "payment.order-placed": .*inequivalent arg '[a-z-]+' .*rabbitmqctl delete_queue -p test-\w+ payment.order-placed`},
 		"a queue with another limit": {"/queues/%s/order.progress", map[string]any{"durable": true, "arguments": map[string]any{
@@ -63,16 +64,13 @@ func TestTopologyOfOthers(t *testing.T) {
 			`declare queue "payment.order-placed.dlq": .*inequivalent arg 'x-delivery-limit'.*rabbitmqctl delete_queue -p test-\w+ payment.order-placed.dlq`},
 		"an exchange": {"/exchanges/%s/orders.events", map[string]any{"durable": true, "type": "direct"},
 			`declare exchange "orders.events": .*inequivalent arg 'type' .*delete it \(in the management UI\)`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			env := *devtest.New(t)
-			ui := newManagement(t, env)
-			manage(t, ui, http.MethodPut, strings.ReplaceAll(c.path, "%s", ui.vhost), c.body)
-			expectFaults(t, env, map[string]startFault{
-				"serve":    {"", "serve payment order", 1, c.want, false},
-				"topology": {"", "topology", 1, c.want, false},
-			})
+	}, func(t *testing.T, c other) {
+		env := *devtest.New(t)
+		ui := newManagement(t, env)
+		manage(t, ui, http.MethodPut, strings.ReplaceAll(c.path, "%s", ui.vhost), c.body)
+		expectFaults(t, env, map[string]startFault{
+			"serve":    {"", "serve payment order", 1, c.want, false},
+			"topology": {"", "topology", 1, c.want, false},
 		})
-	}
+	})
 }

@@ -74,21 +74,21 @@ func TestPostgresAtTheStart(t *testing.T) {
 		"nobody listens": {url(changed(t, env.DatabaseURL, on("127.0.0.1:1"))), "serve", 1,
 			`connect to Postgres at 127.0.0.1:1,.*connection refused \(by DATABASE_URL\)`, true},
 		"nobody listens, migrate": {url(changed(t, env.DatabaseURL, on("127.0.0.1:1"))), "migrate", 1, `connect to Postgres at 127.0.0.1:1,`, true},
-		"it says nothing":         {url(changed(t, env.DatabaseURL, on(front(t, "", silent)))), "serve", 1, where + `no answer`, true},
-		"it hangs up":             {url(changed(t, env.DatabaseURL, on(front(t, "", curt)))), "migrate", 1, where, true},
+		"it says nothing":         {url(changed(t, env.DatabaseURL, on(front(t, "", silent).address))), "serve", 1, where + `no answer`, true},
+		"it hangs up":             {url(changed(t, env.DatabaseURL, on(front(t, "", curt).address))), "migrate", 1, where, true},
 		"too many connections":    {url(crowded), "serve", 1, where + `.*too many connections.*SQLSTATE 53300`, true},
-		"it is starting up":       {url(changed(t, env.DatabaseURL, on(front(t, "", startingUp)))), "serve", 1, where + `.*starting up.*SQLSTATE 57P03`, true},
+		"it is starting up":       {url(changed(t, env.DatabaseURL, on(front(t, "", startingUp).address))), "serve", 1, where + `.*starting up.*SQLSTATE 57P03`, true},
 	})
 }
 
 // TestMigrationsAtOnce has four processes migrate the same empty database, five times: each migration is applied once.
 func TestMigrationsAtOnce(t *testing.T) {
+	t.Parallel()
+	envs := map[string]devtest.Env{}
 	for i := range 5 {
-		t.Run(fmt.Sprint(i+1), func(t *testing.T) {
-			t.Parallel()
-			migrateAtOnce(t, *devtest.New(t))
-		})
+		envs[fmt.Sprint(i+1)] = *devtest.New(t)
 	}
+	sideBySide(t, envs, migrateAtOnce)
 }
 
 func migrateAtOnce(t *testing.T, env devtest.Env) {
@@ -131,12 +131,9 @@ func migrateAtOnce(t *testing.T, env devtest.Env) {
 func TestServicesAtOnce(t *testing.T) {
 	t.Parallel()
 	env := *devtest.New(t)
-	for _, name := range []string{"order", "payment", "inventory", "shipping"} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			if a := run(t, settings(env), "serve", name).call(t, "GET", "/readyz", nil); a.status != 200 {
-				t.Errorf("readyz: %s", a)
-			}
-		})
-	}
+	sideBySide(t, map[string]string{"1": "order", "2": "payment", "3": "inventory", "4": "shipping"}, func(t *testing.T, name string) {
+		if a := run(t, settings(env), "serve", name).call(t, "GET", "/readyz", nil); a.status != 200 {
+			t.Errorf("readyz: %s", a)
+		}
+	})
 }

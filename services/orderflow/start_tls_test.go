@@ -108,9 +108,9 @@ func TestTLS(t *testing.T) {
 	database := func(address, query string) string {
 		return changed(t, env.DatabaseURL, func(u *url.URL) { u.Host, u.RawQuery = address, query })
 	}
-	broker, brokerElsewhere := front(t, hostOf(t, env.AMQPURL), speakTLS(right)), front(t, hostOf(t, env.AMQPURL), speakTLS(wrong))
-	postgres := front(t, hostOf(t, env.DatabaseURL), speakTLSWhenAsked(right))
-	postgresElsewhere := front(t, hostOf(t, env.DatabaseURL), speakTLSWhenAsked(wrong))
+	broker, brokerElsewhere := front(t, hostOf(t, env.AMQPURL), speakTLS(right)).address, front(t, hostOf(t, env.AMQPURL), speakTLS(wrong)).address
+	postgres := front(t, hostOf(t, env.DatabaseURL), speakTLSWhenAsked(right)).address
+	postgresElsewhere := front(t, hostOf(t, env.DatabaseURL), speakTLSWhenAsked(wrong)).address
 	cacertfile, sslrootcert := "cacertfile="+ca.file, "sslmode=verify-full&sslrootcert="+ca.file
 
 	const (
@@ -130,7 +130,6 @@ func TestTLS(t *testing.T) {
 		"Postgres, no TLS there": {"DATABASE_URL=" + database(hostOf(t, env.DatabaseURL), sslrootcert), "serve", 1, noPostgres + `the server does not speak TLS, which sslmode in DATABASE_URL demands`, false},
 	})
 	t.Run("works", func(t *testing.T) {
-		t.Parallel()
 		p := serve(t, env, "AMQP_URL="+amqps(broker, cacertfile), "DATABASE_URL="+database(postgres, sslrootcert))
 		putStock(t, p.client, "book", 100)
 		putStock(t, p.client, "lamp", 100)

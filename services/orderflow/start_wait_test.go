@@ -86,14 +86,15 @@ func TestStartGoesOn(t *testing.T) {
 	limits := "/vhost-limits/" + ui.vhost + "/max-connections"
 	manage(t, ui, http.MethodPut, limits, map[string]int{"value": 0})
 
-	for name, c := range map[string]struct {
+	type absence struct {
 		setting func(address string) string
 		target  string
 		fault   func(net.Conn) (net.Conn, error)
 		command string
 		says    string
 		mend    func()
-	}{
+	}
+	sideBySide(t, map[string]absence{
 		"Postgres is away": {func(a string) string { return "DATABASE_URL=" + changed(t, env.DatabaseURL, on(a)) }, env.DatabaseURL, curt,
 			"migrate", "Postgres does not answer", nil},
 		"Postgres is starting up": {func(a string) string { return "DATABASE_URL=" + changed(t, env.DatabaseURL, on(a)) }, env.DatabaseURL, startingUp,
@@ -102,24 +103,21 @@ func TestStartGoesOn(t *testing.T) {
 			"migrate", "53300", func() { execute(t, full, fmt.Sprintf(`ALTER ROLE %q CONNECTION LIMIT -1`, role)) }},
 		"RabbitMQ is full": {func(string) string { return "" }, env.AMQPURL, nil,
 			"topology", "limit", func() { manage(t, ui, http.MethodDelete, limits, nil) }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var mended atomic.Bool
-			through := front(t, hostOf(t, c.target), func(conn net.Conn) (net.Conn, error) {
-				if mended.Load() || c.fault == nil {
-					return conn, nil
-				}
-				return c.fault(conn)
-			})
-			w := wait(t, settings(env, "START_TIMEOUT=2m", c.setting(through)), c.command)
-			w.says(c.says, 2)
-			if mended.Store(true); c.mend != nil {
-				c.mend()
+	}, func(t *testing.T, c absence) {
+		var mended atomic.Bool
+		f := front(t, hostOf(t, c.target), func(conn net.Conn) (net.Conn, error) {
+			if mended.Load() || c.fault == nil {
+				return conn, nil
 			}
-			w.endsWith(0)
+			return c.fault(conn)
 		})
-	}
+		w := wait(t, settings(env, "START_TIMEOUT=2m", c.setting(f.address)), c.command)
+		w.says(c.says, 2)
+		if mended.Store(true); c.mend != nil {
+			c.mend()
+		}
+		w.endsWith(0)
+	})
 }
 
 // TestServersThatComeLater starts a service before its servers listen.
@@ -134,8 +132,8 @@ func TestServersThatComeLater(t *testing.T) {
 		return c, nil
 	}
 	w := wait(t, settings(env, "START_TIMEOUT=2m",
-		"DATABASE_URL="+changed(t, env.DatabaseURL, on(front(t, hostOf(t, env.DatabaseURL), absent))),
-		"AMQP_URL="+changed(t, env.AMQPURL, on(front(t, hostOf(t, env.AMQPURL), absent)))), "serve")
+		"DATABASE_URL="+changed(t, env.DatabaseURL, on(front(t, hostOf(t, env.DatabaseURL), absent).address)),
+		"AMQP_URL="+changed(t, env.AMQPURL, on(front(t, hostOf(t, env.AMQPURL), absent).address))), "serve")
 	w.says("Postgres does not answer", 1)
 	w.says("RabbitMQ does not answer", 1)
 	there.Store(true)
@@ -153,51 +151,49 @@ func TestWaitingIsIdle(t *testing.T) {
 	t.Parallel()
 	nowhere := devtest.Env{AMQPURL: "amqp://u:secret@127.0.0.1:1/", DatabaseURL: "postgres://u:secret@127.0.0.1:1/x"}
 	silence := devtest.Env{
-		AMQPURL:     changed(t, nowhere.AMQPURL, on(front(t, "", silent))),
-		DatabaseURL: changed(t, nowhere.DatabaseURL, on(front(t, "", silent))),
+		AMQPURL:     changed(t, nowhere.AMQPURL, on(front(t, "", silent).address)),
+		DatabaseURL: changed(t, nowhere.DatabaseURL, on(front(t, "", silent).address)),
 	}
 	short := wait(t, settings(nowhere, "START_TIMEOUT=1ms"), "serve")
 	short.endsWith(1)
 	start := cpu(short) // what a start costs by itself
 
-	for name, c := range map[string]struct {
+	type idling struct {
 		env      devtest.Env
 		patience string
 		pass     func(*waiting) // returns when it has waited for a while
 		code     int
 		says     string
-	}{
+	}
+	sideBySide(t, map[string]idling{
 		"nobody listens": {nowhere, "2m", func(w *waiting) {
 			w.says("Postgres does not answer", 4*3) // four services say so every second
 			w.interrupt()
 		}, 0, "stopped while waiting: "},
 		"they say nothing":                {silence, "3s", func(*waiting) {}, 1, "gave up after START_TIMEOUT, 3s"},
 		"they say nothing and it is told": {silence, "2m", func(w *waiting) { w.says(`"starting"`, 1); w.interrupt() }, 0, "stopped while waiting: "},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			began := time.Now()
-			w := wait(t, settings(c.env, "START_TIMEOUT="+c.patience), "serve")
-			c.pass(w)
-			told := time.Now()
-			w.endsWith(c.code)
-			if took := time.Since(told); took > 8*time.Second {
-				t.Errorf("it took %s to end", took)
+	}, func(t *testing.T, c idling) {
+		began := time.Now()
+		w := wait(t, settings(c.env, "START_TIMEOUT="+c.patience), "serve")
+		c.pass(w)
+		told := time.Now()
+		w.endsWith(c.code)
+		if took := time.Since(told); took > 8*time.Second {
+			t.Errorf("it took %s to end", took)
+		}
+		if log := w.log.String(); !strings.Contains(log, c.says) {
+			t.Errorf("it does not say %q:\n%s", c.says, log)
+		}
+		if used := cpu(w) - start; used > time.Second/2 {
+			t.Errorf("it used %s of CPU time in %s", used, time.Since(began))
+		}
+		// Each of four services waits for two servers.
+		for service, lines := range servicesIn(w.log.String()) {
+			if most := 2 * int(time.Since(began)/time.Second+2); lines > most {
+				t.Errorf("service %s has %d lines in the log, want at most %d:\n%s", service, lines, most, w.log)
 			}
-			if log := w.log.String(); !strings.Contains(log, c.says) {
-				t.Errorf("it does not say %q:\n%s", c.says, log)
-			}
-			if used := cpu(w) - start; used > time.Second/2 {
-				t.Errorf("it used %s of CPU time in %s", used, time.Since(began))
-			}
-			// Each of four services waits for two servers.
-			for service, lines := range servicesIn(w.log.String()) {
-				if most := 2 * int(time.Since(began)/time.Second+2); lines > most {
-					t.Errorf("service %s has %d lines in the log, want at most %d:\n%s", service, lines, most, w.log)
-				}
-			}
-		})
-	}
+		}
+	})
 }
 
 func cpu(w *waiting) time.Duration {
