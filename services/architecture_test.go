@@ -97,6 +97,8 @@ func forbidden(file, imported string) string {
 		return "rules know nothing of the world outside"
 	case service == "verify" && file != proof && !test && (to != "" && to != "event" || strings.HasPrefix(imported, "github.com/jackc/")):
 		return "what is a broken promise is decided without a database"
+	case service == "chaos" && (other != "" && other != "chaos" || to != "" && to != "broker" && to != "devstack"):
+		return "the chaos suite knows the program from outside"
 	case from != "" && to != "" && from != to && !test && !slices.Contains(layers[from], to):
 		return "imports run downward only"
 	}
@@ -123,6 +125,9 @@ func TestForbidden(t *testing.T) {
 		{"services/verify/rules.go", "orderflow/pkg/postgres", false},
 		{"services/verify/merge.go", "github.com/jackc/pgx/v5", false},
 		{"services/verify/verify.go", "orderflow/pkg/postgres", true},
+		{"services/chaos/judge.go", "orderflow/services/verify", false},
+		{"services/chaos/tap.go", "orderflow/pkg/event", false},
+		{"services/chaos/tap.go", "orderflow/pkg/broker", true},
 		{"services/payment/payment.go", "github.com/google/uuid", true},
 		{"services/payment/payment.go", "github.com/jackc/pgx/v5", false},
 		{"services/payment/payment.go", "orderflow/pkg/postgres", false},

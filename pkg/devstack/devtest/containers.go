@@ -21,8 +21,8 @@ import (
 	"github.com/testcontainers/testcontainers-go/modules/rabbitmq"
 	"golang.org/x/sync/errgroup"
 
-	"orderflow/pkg/devstack/port"
 	"orderflow/pkg/devstack/internal/probe"
+	"orderflow/pkg/devstack/port"
 )
 
 const (
