@@ -14,6 +14,13 @@
 // session's message. (The recovery that is built into amqp091-go reuses the channel object; a stale delivery tag then settles
 // whatever message has that number now.)
 //
+// # What waiting mends
+//
+// A broker that is not there, says nothing, hangs up or is full is waited for. A refused login, a missing right, a certificate that
+// is not trusted, or something else that listens there is a fault of the setup ([IsSetup]) and told at once, with what to do. While
+// a program runs, it outlives these, too: it tries again, slower and slower, and [Broker.Connected], [Broker.Consuming] and
+// [Publisher.Refused] tell that something is missing.
+//
 // # What a confirm means
 //
 // The broker also confirms messages that no queue took; it returns them first if they were published as mandatory. A message
