@@ -197,15 +197,17 @@ func (p *proof) lookAtOutbox(ctx context.Context, db database) error {
 		return err
 	}
 	defer s.Close(ctx)
+	allow := p.allow
+	allow.now = s.Taken
 	for w, err := range flow.ReadOutbox(ctx, s) {
 		if err != nil {
 			return err
 		}
 		p.broken.checked[OutboxesEmpty]++
-		if p.allow.over(w.Since, w.Since, p.allow.follow) {
+		if allow.over(w.Since, w.Since, allow.follow) {
 			var f findings
 			f.add(OutboxesEmpty, "%s of %s waits in the outbox of %s for %s, after %d attempts to publish it again",
-				w.Type, w.CorrelationID, db.service, s.Taken.Sub(w.Since).Round(time.Second/10), w.Attempts)
+				w.Type, w.CorrelationID, db.service, allow.now.Sub(w.Since).Round(time.Second/10), w.Attempts)
 			p.broken.found(w.EventID.String(), f)
 		}
 	}
