@@ -149,15 +149,7 @@ func (s *Service) Ready(ctx context.Context) error {
 // Run declares the queues and works until ctx ends; then it finishes what is in hand, within Config.DrainTimeout. Whatever is
 // not finished then comes again. An error says what kept it from starting.
 func (s *Service) Run(ctx context.Context) error {
-	if err := s.begin(ctx, func() error { return s.cfg.Broker.Declare(ctx, s.topology()) }); err != nil {
-		return err
-	}
-	if err := s.begin(ctx, func() error { return s.inbox.prepare(ctx, s.cfg) }); err != nil {
-		return err
-	}
-	patient, stop := context.WithTimeout(ctx, max(s.cfg.Patience, leastPatience))
-	defer stop()
-	if err := s.publisher.Await(patient); ctx.Err() != nil {
+	if err := s.start(ctx); ctx.Err() != nil {
 		return nil // stopped before it began
 	} else if err != nil {
 		return err
@@ -191,15 +183,27 @@ func (s *Service) Run(ctx context.Context) error {
 	return nil
 }
 
-// begin does one step of the start, and does it again while servers come and go.
-func (s *Service) begin(ctx context.Context, step func() error) error {
-	deadline := time.Now().Add(s.cfg.Patience)
+// start makes everything that Run needs, within Config.Patience.
+func (s *Service) start(ctx context.Context) error {
+	ctx, stop := context.WithTimeout(ctx, max(s.cfg.Patience, leastPatience))
+	defer stop()
+	if err := s.insist(ctx, func() error { return s.cfg.Broker.Declare(ctx, s.topology()) }); err != nil {
+		return err
+	}
+	if err := s.insist(ctx, func() error { return s.inbox.prepare(ctx, s.cfg) }); err != nil {
+		return err
+	}
+	return s.publisher.Await(ctx)
+}
+
+// insist does one step of the start, and does it again while servers come and go.
+func (s *Service) insist(ctx context.Context, step func() error) error {
 	for attempt := 1; ; attempt++ {
 		err := step()
-		if err == nil || !postgres.Lost(err) && !errors.Is(err, broker.ErrNotConnected) || !time.Now().Before(deadline) {
+		if err == nil || !postgres.Lost(err) && !errors.Is(err, broker.ErrNotConnected) || s.cfg.Patience == 0 {
 			return err
 		}
-		s.cfg.Log.Warn("cannot start yet, trying again", "service", s.cfg.Service, "error", err)
+		s.cfg.Log.Warn("cannot start yet, trying again", "error", err)
 		if !sleep(ctx, backoff(attempt)) {
 			return err
 		}
