@@ -119,6 +119,12 @@ func (b *bank) chance(key string) float64 {
 	return chance
 }
 
+func (b *bank) lostAnswers() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.lost
+}
+
 func (b *bank) complain(format string, args ...any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

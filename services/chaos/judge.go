@@ -64,6 +64,8 @@ func (j *judge) orders(ctx context.Context) (map[string]order, error) {
 
 // compare holds what became of the orders against what the shop was promised, and against the bank's books.
 func (j *judge) compare(orders map[string]order) (found []string) {
+	j.bank.mu.Lock()
+	defer j.bank.mu.Unlock()
 	complain := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
 	for _, p := range j.shop.promises {
 		o, exists := orders[p.id]

@@ -270,7 +270,7 @@ func (o options) run(ctx context.Context, b *bug, say func(string, ...any)) (r *
 	say("%6.1fs  every process has stopped", since())
 	r.Found = append(r.Found, j.connections(ctx)...)
 	r.Found = append(r.Found, fleet.complaints()...)
-	r.Copies, r.Lost = tap.copies, bank.lost
+	r.Copies, r.Lost = tap.count(), bank.lostAnswers()
 	r.OK = len(r.Found) == 0
 	r.Found = slices.Clip(r.Found)
 	return r, nil

@@ -128,6 +128,13 @@ func (t *tap) repeat(ctx context.Context, d *mq.Delivery, after time.Duration) {
 	})
 }
 
+// count tells how many copies were published.
+func (t *tap) count() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.copies
+}
+
 // multiply makes the tap repeat events many times, for a while.
 func (t *tap) multiply(ctx context.Context, d time.Duration) error {
 	set := func(on bool) {
