@@ -2,8 +2,10 @@ package inventory
 
 import (
 	"context"
+	"fmt"
 	"iter"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
@@ -11,12 +13,18 @@ import (
 )
 
 // Audit reads reservations for those who prove that they have come out right, sorted by their orders' ids: those of the ids, or
-// all where ids is nil. It leaves out the items.
+// all where ids is nil.
 func Audit(ctx context.Context, s *postgres.Snapshot, ids []uuid.UUID) iter.Seq2[Reservation, error] {
 	return postgres.Rows(ctx, s, func(c pgx.CollectableRow) (r Reservation, err error) {
-		err = c.Scan(&r.OrderID, &r.Status)
+		var items []byte
+		if err = c.Scan(&r.OrderID, &r.Status, &items); err != nil {
+			return r, err
+		}
+		if err = json.Unmarshal(items, &r.Items); err != nil {
+			err = fmt.Errorf("items of order %s: %w", r.OrderID, err)
+		}
 		return r, err
-	}, `SELECT order_id, status FROM reservations WHERE $1::uuid[] IS NULL OR order_id = ANY($1) ORDER BY order_id`, ids)
+	}, `SELECT order_id, status, items FROM reservations WHERE $1::uuid[] IS NULL OR order_id = ANY($1) ORDER BY order_id`, ids)
 }
 
 // Account is what the stock says of a product, and what reservations say of it.

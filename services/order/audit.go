@@ -2,9 +2,11 @@ package order
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"time"
 
+	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -14,15 +16,21 @@ import (
 )
 
 // Audit reads orders for those who prove that they have come out right, sorted by id: those of the ids, or all where ids is nil.
-// Of what a customer said it reads the total only.
+// Of what a customer said it reads the items and their total only.
 func Audit(ctx context.Context, s *postgres.Snapshot, ids []uuid.UUID) iter.Seq2[Order, error] {
 	return postgres.Rows(ctx, s, func(c pgx.CollectableRow) (o Order, err error) {
 		var total int64
-		err = c.Scan(&o.OrderID, &o.Currency, &total, &o.Status, &o.PlacedAt, &o.UpdatedAt)
+		var items []byte
+		if err = c.Scan(&o.OrderID, &o.Currency, &total, &items, &o.Status, &o.PlacedAt, &o.UpdatedAt); err != nil {
+			return o, err
+		}
 		o.TotalAmount = event.MinorAmount(total, o.Currency)
+		if err = json.Unmarshal(items, &o.Items); err != nil {
+			err = fmt.Errorf("items of order %s: %w", o.OrderID, err)
+		}
 		return o, err
 	}, `
-		SELECT order_id, currency, total_amount, status, placed_at, updated_at
+		SELECT order_id, currency, total_amount, items, status, placed_at, updated_at
 		FROM orders WHERE $1::uuid[] IS NULL OR order_id = ANY($1) ORDER BY order_id`, ids)
 }
 

@@ -243,7 +243,13 @@ var faults = []fault{
 	{name: "a timeline without an order", lines: "one_of_each", reason: "a timeline without an order",
 		sql: `INSERT INTO orders.timeline (order_id, event_id, type, source, time) VALUES ($1, $1, 'OrderPlaced', 'order', now())`},
 	{name: "a second reservation", in: outOfStock, lines: "one_of_each", reason: "there are 2 reservations",
-		sql: `INSERT INTO inventory.reservations (order_id, reservation_id, status, items) VALUES ($1, $1, 'rejected', '[]')`},
+		sql: `INSERT INTO inventory.reservations (order_id, reservation_id, status, items) SELECT $1, $1, 'rejected', items FROM orders.orders WHERE order_id = $1`},
+	{name: "a reservation of another quantity", in: outOfStock, lines: "reservations_fit", reason: "were ordered, but its reservation is of ",
+		sql: `UPDATE inventory.reservations SET items = jsonb_set(items, '{0,quantity}', '77') WHERE order_id = $1`},
+	{name: "a reservation without the last item", in: unknown, lines: "reservations_fit", reason: "but its reservation is of 0",
+		sql: `UPDATE inventory.reservations SET items = items - -1 WHERE order_id = $1`},
+	{name: "an item that the total leaves out", in: declined, lines: "payments_fit", reason: "but its items add up to",
+		sql: `UPDATE orders.orders SET items = items || '{"product_id": "free", "quantity": 1, "unit_price": "1"}' WHERE order_id = $1`},
 	{name: "a second parcel", in: shipped, lines: "one_of_each", reason: "there are 2 shipments",
 		sql: `INSERT INTO shipping.shipments (order_id, shipment_id, status) VALUES ($1, $1, 'created')`},
 	{name: "no parcel", in: shipped, lines: "one_of_each", reason: "it is shipped without a shipment",
@@ -257,7 +263,7 @@ var faults = []fault{
 	{name: "an order without an end", lines: "orders_end", reason: "is still reserved, 1h0m",
 		sql: `WITH o AS (
 				INSERT INTO orders.orders (order_id, customer_id, currency, total_amount, items, payment_method, shipping_address, status, placed_at, updated_at)
-				VALUES ($1, 'customer', 'EUR', 100, '[]', 'pm_ok', '{}', 'reserved', now() - interval '1 hour', now()) RETURNING order_id)
+				VALUES ($1, 'customer', 'EUR', 0, '[]', 'pm_ok', '{}', 'reserved', now() - interval '1 hour', now()) RETURNING order_id)
 			INSERT INTO orders.timeline (order_id, event_id, type, source, time) SELECT order_id, order_id, 'OrderPlaced', 'order', now() FROM o`},
 	{name: "an event that was said twice", in: shipped, lines: "said_once", reason: "PaymentProcessed was said twice",
 		sql: `INSERT INTO orders.timeline (order_id, event_id, type, source, time) VALUES ($1, $1, 'PaymentProcessed', 'payment', now())`},

@@ -18,9 +18,9 @@ type Line int
 // The lines. The id of what breaks one is that of an order, if nothing else is said.
 const (
 	OrdersEnd       Line = iota // every order has ended, or is young
-	PaymentsFit                 // a payment is its order's to the cent, and stands as the order does
+	PaymentsFit                 // a payment is its order's to the cent, which is what the items cost, and stands as the order does
 	MoneyAddsUp                 // charged − refunded = shipped; the id is a currency
-	ReservationsFit             // a reservation stands as its order does
+	ReservationsFit             // a reservation is of what was ordered, and stands as its order does
 	StockAddsUp                 // what was put in is there or has left, and reservations say the same; the id is a product's
 	ParcelsFit                  // there is a parcel exactly if the order is shipped, and none for money that went back
 	OneOfEach                   // nothing twice, nothing without an order
@@ -50,9 +50,9 @@ func (l Line) promise(a allowance) string {
 	}
 	return [lineCount]string{
 		"every order has ended, or " + young,
-		"every payment is of its order's total, kept if that has shipped, paid back or never made if it was cancelled",
+		"every payment is of its order's total, the sum of the items; kept if that has shipped, paid back or never made if it was cancelled",
 		"in every currency: charged − refunded = value of what shipped",
-		"every reservation has left the house if its order has shipped, and holds nothing if it was cancelled",
+		"every reservation is of what was ordered, has left the house if its order has shipped, and holds nothing if it was cancelled",
 		"of every product: on hand + shipped = put in; reserved and shipped are what reservations say",
 		"there is a parcel exactly if the order is shipped, and none whose payment went back",
 		"every order has one payment, reservation and parcel at most; none is without an order",
@@ -120,7 +120,7 @@ func (t *tally) add(r *record, f findings) {
 		t.orders[o.Status]++
 	}
 	t.checked[OrdersEnd] += len(r.orders)
-	t.checked[PaymentsFit] += len(r.payments)
+	t.checked[PaymentsFit] += max(len(r.orders), len(r.payments))
 	t.checked[ReservationsFit] += len(r.reservations)
 	t.checked[ParcelsFit] += len(r.shipments)
 	t.checked[OneOfEach]++

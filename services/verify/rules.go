@@ -2,6 +2,7 @@ package verify
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -52,6 +53,7 @@ func (r *record) judge(a allowance) (f findings) {
 	if !o.Status.Ended() && a.over(o.PlacedAt, o.PlacedAt, a.end) {
 		f.add(OrdersEnd, "is still %s, %s after it was placed", o.Status, a.now.Sub(o.PlacedAt).Round(time.Second/10))
 	}
+	checkTotal(&f, o)
 	for i := range r.payments {
 		checkPayment(&f, o, &r.payments[i])
 	}
@@ -129,6 +131,14 @@ func (r *record) needs(name string) bool {
 	return name == "timeline"
 }
 
+func checkTotal(f *findings, o *order.Order) {
+	if sum, err := o.Sum(); err != nil {
+		f.add(PaymentsFit, "its items do not add up: %v", err)
+	} else if sum != o.TotalAmount {
+		f.add(PaymentsFit, "its total is %s %s, but its items add up to %s", o.TotalAmount, o.Currency, sum)
+	}
+}
+
 func checkPayment(f *findings, o *order.Order, p *payment.Payment) {
 	if p.Amount != o.TotalAmount.Minor || p.Currency != o.Currency {
 		f.add(PaymentsFit, "its payment is of %s %s, its total is %s %s", event.MinorAmount(p.Amount, p.Currency), p.Currency, o.TotalAmount, o.Currency)
@@ -167,6 +177,25 @@ func checkReservation(f *findings, o *order.Order, r *inventory.Reservation, a a
 	}
 	if !fits {
 		f.add(ReservationsFit, "it is %s, but its reservation is %s", o.Status, r.Status)
+	}
+	if r.Status != inventory.Voided {
+		checkGoods(f, o, r)
+	}
+}
+
+// checkGoods compares what is set aside with what was ordered, product by product: how it is spread over items does not matter.
+func checkGoods(f *findings, o *order.Order, r *inventory.Reservation) {
+	same := func(a, b event.Item) bool { return a.ProductID == b.ProductID && a.Quantity == b.Quantity }
+	if slices.EqualFunc(o.Items, r.Items, same) {
+		return // as nearly always, and without the maps
+	}
+	ordered, held := inventory.Reservation{Items: o.Items}.Quantities(), r.Quantities()
+	products := slices.Concat(slices.Collect(maps.Keys(ordered)), slices.Collect(maps.Keys(held)))
+	slices.Sort(products)
+	for _, product := range slices.Compact(products) {
+		if ordered[product] != held[product] {
+			f.add(ReservationsFit, "%d of %s were ordered, but its reservation is of %d", ordered[product], product, held[product])
+		}
 	}
 }
 

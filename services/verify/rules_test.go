@@ -2,6 +2,7 @@ package verify
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -28,7 +29,9 @@ func standing(text string) *record {
 	id := uuid.UUID{1}
 	r := &record{id: id}
 	r.orders = []order.Order{{
-		Order:  event.Order{OrderID: id, TotalAmount: event.MinorAmount(2000, "EUR"), Currency: "EUR"},
+		Order: event.Order{OrderID: id, TotalAmount: event.MinorAmount(2000, "EUR"), Currency: "EUR", Items: []event.Item{
+			{ProductID: "book", Quantity: 3, UnitPrice: event.MinorAmount(500, "EUR")}, {ProductID: "pen", Quantity: 1, UnitPrice: event.MinorAmount(500, "EUR")},
+		}},
 		Status: order.Status(words[0]), PlacedAt: noon.Add(-time.Hour), UpdatedAt: noon.Add(-time.Hour),
 	}}
 	said := "OrderPlaced"
@@ -47,7 +50,7 @@ func standing(text string) *record {
 		r.payments = []payment.Payment{p}
 	}
 	if words[2] != "-" {
-		r.reservations = []inventory.Reservation{{OrderID: id, Status: inventory.Status(words[2])}}
+		r.reservations = []inventory.Reservation{{OrderID: id, Status: inventory.Status(words[2]), Items: r.orders[0].Items}}
 	}
 	if words[3] != "-" {
 		r.shipments = []shipping.Shipment{{OrderID: id, Status: shipping.Status(words[3])}}
@@ -101,6 +104,15 @@ func TestRules(t *testing.T) {
 	said := func(types string) func(*record) {
 		return func(r *record) { r.timelines[0].Types = types }
 	}
+	holds := func(quantities ...any) func(*record) {
+		return func(r *record) {
+			r.reservations[0].Items = nil
+			for i := 0; i < len(quantities); i += 2 {
+				item := event.Item{ProductID: quantities[i].(string), Quantity: int64(quantities[i+1].(int))}
+				r.reservations[0].Items = append(r.reservations[0].Items, item)
+			}
+		}
+	}
 	for _, c := range []struct {
 		standing string
 		change   func(*record)
@@ -130,6 +142,23 @@ func TestRules(t *testing.T) {
 		{shipped, func(r *record) { r.payments[0].RefundedAmount = 5 }, "payments_fit", "its payment of 20.00 is charged, but 0.05 EUR were paid back"},
 		{cancelled, func(r *record) { r.payments[0].RefundedAmount-- }, "payments_fit", "its payment of 20.00 is refunded, but 19.99 EUR were paid back"},
 		{"placed charging - -", func(r *record) { ago(0)(r); r.payments[0].Amount = 1 }, "payments_fit", "0.01 EUR"},
+
+		{shipped, func(r *record) {
+			r.orders[0].Items = r.orders[0].Items[:1]
+			r.reservations[0].Items = r.orders[0].Items
+		}, "payments_fit",
+			"its total is 20.00 EUR, but its items add up to 15.00"},
+		{"placed - - -", func(r *record) { ago(0)(r); r.orders[0].Items[0].UnitPrice.Minor = math.MaxInt64 }, "payments_fit", "its items do not add up: /items/0"},
+
+		{shipped, holds("pen", 1, "book", 1, "book", 2), "", ""},
+		{shipped, holds("book", 1, "pen", 1), "reservations_fit", "3 of book were ordered, but its reservation is of 1"},
+		{shipped, holds("book", 3), "reservations_fit", "1 of pen were ordered, but its reservation is of 0"},
+		{shipped, holds("book", 3, "pen", 1, "pen", 1), "reservations_fit", "1 of pen were ordered, but its reservation is of 2"},
+		{shipped, holds("book", 3, "pen", 1, "ink", 1), "reservations_fit", "0 of ink were ordered, but its reservation is of 1"},
+		{cancelled, holds("book", 3), "reservations_fit", "1 of pen were ordered, but its reservation is of 0"},
+		{"reserved charged reserved booking", func(r *record) { ago(0)(r); holds()(r) }, "reservations_fit",
+			"3 of book were ordered, but its reservation is of 0; 1 of pen were ordered, but its reservation is of 0"},
+		{"cancelled voided voided -", holds(), "", ""},
 
 		{shipped, func(r *record) { r.orders = append(r.orders, r.orders[0]) }, "one_of_each", "there are 2 orders"},
 		{shipped, func(r *record) { r.payments = append(r.payments, r.payments[0]) }, "one_of_each", "there are 2 payments"},
