@@ -64,14 +64,15 @@ func text(pointer, s string, required bool, maxRunes int) error {
 	return nil
 }
 
-// Clip makes a text that another system sent fit into a field of an event.
+// Clip makes a text that another system sent fit into a field of an event. Of a text that is blank, and of no other, it leaves
+// nothing; so it cuts what is around the text before it cuts what is too long.
 func Clip(s string) string {
-	runes := []rune(strings.Map(func(r rune) rune {
+	runes := []rune(strings.TrimSpace(strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '
 		}
 		return r
-	}, strings.ToValidUTF8(s, "�")))
+	}, strings.ToValidUTF8(s, "�"))))
 	return string(runes[:min(len(runes), maxText)])
 }
 

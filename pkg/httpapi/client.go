@@ -9,13 +9,15 @@ import (
 	"slices"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // maxAnswer is how much of another system's answer is read, in bytes.
 const maxAnswer = 1 << 20
 
 // Post sends JSON to another system, under an idempotency key, and reads its JSON answer into out. It returns the status. One that
-// is neither 2xx nor one of expected is an error; with one of expected, the answer may also be no JSON.
+// is neither 2xx nor one of expected is an error; with one of expected, the answer may also be no JSON. Text that is not valid
+// UTF-8 has U+FFFD in its place: what another system did is not undone by how it spells.
 func Post(ctx context.Context, client *http.Client, url, key string, in, out any, expected ...int) (int, error) {
 	body, err := json.Marshal(in)
 	if err != nil {
@@ -36,7 +38,7 @@ func Post(ctx context.Context, client *http.Client, url, key string, in, out any
 	if err != nil {
 		return response.StatusCode, fmt.Errorf("POST %s: read the answer: %w", request.URL.Redacted(), err)
 	}
-	err = json.Unmarshal(answer, out)
+	err = json.Unmarshal(answer, out, jsontext.AllowInvalidUTF8(true))
 	switch {
 	case slices.Contains(expected, response.StatusCode):
 		return response.StatusCode, nil // the status says what is to be known

@@ -71,6 +71,9 @@ func (p *provider) charge(w http.ResponseWriter, r *http.Request) {
 	case charge.Payment_method == "pm_page":
 		w.WriteHeader(http.StatusPaymentRequired)
 		fmt.Fprint(w, `<html>`)
+	case charge.Payment_method == "pm_odd":
+		w.WriteHeader(http.StatusCreated)
+		json.NewEncoder(w).Encode(map[string]string{"reference": odd(key)})
 	case charge.Payment_method == "pm_reset":
 		panic(http.ErrAbortHandler) // breaks the connection
 	default:
@@ -86,7 +89,7 @@ func (p *provider) refund(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.WriteHeader(http.StatusCreated)
-	fmt.Fprintf(w, `{"reference": "back %s"}`, refund.Reference)
+	json.NewEncoder(w).Encode(map[string]string{"reference": "back " + refund.Reference})
 }
 
 func (p *provider) book(w http.ResponseWriter, r *http.Request) {
@@ -104,10 +107,17 @@ func (p *provider) book(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnprocessableEntity)
 		fmt.Fprint(w, `{"detail": "it is under water"}`)
 		return
+	case "Oddington":
+		w.WriteHeader(http.StatusCreated)
+		json.NewEncoder(w).Encode(map[string]string{"carrier": "ship & co\n", "tracking_number": odd(key)})
+		return
 	}
 	w.WriteHeader(http.StatusCreated)
 	fmt.Fprintf(w, `{"carrier": "ship & co", "tracking_number": "track %s"}`, key)
 }
+
+// odd is a name that no event can have: too long, with a line's end and with what Postgres cannot store.
+func odd(key string) string { return "\t" + key + "\x00\n" + strings.Repeat("é", 201) }
 
 // requests lists what was asked under a key.
 func (p *provider) requests(key string) []string {
@@ -159,8 +169,48 @@ func TestOtherCompanies(t *testing.T) {
 			t.Errorf("%+v, %+v", payment, parcel)
 		}
 	}
+	testOddNames(t, p, others)
 	testWhileTheCarrierThinks(t, p, others)
 	testCallThatAlwaysBreaks(t, p)
+}
+
+// testOddNames has orders whose charges and parcels have names that fit into no event. They end like any other, and what is paid
+// back is the charge of exactly that name.
+func testOddNames(t *testing.T, p *program, others *provider) {
+	for _, c := range []struct{ city, want string }{{"Oddington", shipped}, {"Atlantis", undeliverable}} {
+		o := goodOrder("customer")
+		o.PaymentMethod, o.ShippingAddress.City, o.Items = "pm_odd", c.city, []item{{"book", 1, "19.99"}}
+		id := place(t, p.client, o).OrderID
+		follow(t, p.client, id)
+		eventually(t, "odd names to "+c.city, func() error {
+			if got := summaryOf(t, p.client, id); got != c.want {
+				return fmt.Errorf("it ended as %q, want %q", got, c.want)
+			}
+			return nil
+		})
+		charge := get[struct{ Payments []payment }](t, p.client, "/v1/payments?order_id="+id).Payments[0]
+		if want := odd("charge-" + id); charge.GatewayReference != want {
+			t.Errorf("the charge is called %q, want %q", charge.GatewayReference, want)
+		}
+		if c.want == shipped {
+			parcel := get[struct{ Shipments []shipment }](t, p.client, "/v1/shipments?order_id="+id).Shipments[0]
+			if want := odd("book-" + id); parcel.Carrier != "ship & co\n" || parcel.TrackingNumber != want {
+				t.Errorf("the parcel is %q %q, want %q", parcel.Carrier, parcel.TrackingNumber, want)
+			}
+			continue
+		}
+		refunds := others.requests("refund-" + id)
+		for _, request := range refunds {
+			var asked struct{ Reference string }
+			err := json.Unmarshal([]byte(strings.TrimPrefix(request, "/gateway/refunds ")), &asked)
+			if err != nil || asked.Reference != odd("charge-"+id) {
+				t.Errorf("refund of %q, %v", asked.Reference, err)
+			}
+		}
+		if len(refunds) != 2 {
+			t.Errorf("refunds %q, want one that failed and one that did not", refunds)
+		}
+	}
 }
 
 // testCallThatAlwaysBreaks has an order whose charge breaks the connection each time. It holds nobody else up.

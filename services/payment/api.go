@@ -1,6 +1,7 @@
 package payment
 
 import (
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -26,6 +27,6 @@ func viewOf(r row) view {
 	return view{
 		PaymentID: r.ID, OrderID: r.OrderID, Status: r.Status, Amount: event.MinorAmount(r.Amount, r.Currency),
 		RefundedAmount: event.MinorAmount(r.RefundedAmount, r.Currency), Currency: r.Currency,
-		GatewayReference: r.GatewayReference, UndoReason: r.Undo, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
+		GatewayReference: strings.ToValidUTF8(r.GatewayReference, "�"), UndoReason: r.Undo, CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}
 }

@@ -37,7 +37,7 @@ type Payment struct {
 // Verdict is the gateway's answer to a charge.
 type Verdict struct {
 	Declined  bool
-	Reference string // the gateway's name for the charge
+	Reference string // the gateway's name for the charge, whatever text that is
 	Detail    string // why it was declined
 }
 
@@ -94,6 +94,8 @@ func (p Payment) Repaid(order *event.Order) (Payment, event.Payload) {
 	return p, &event.PaymentRefunded{Order: *order, Payment: p.fact(p.RefundedAmount), Reason: p.Undo}
 }
 
+// fact is the payment for others. They get as much of the gateway's reference as fits into an event: a charge that was made must
+// not fail for what it is called. The payment keeps the whole, which the refund needs.
 func (p Payment) fact(amount int64) event.Payment {
-	return event.Payment{PaymentID: p.ID, Amount: event.MinorAmount(amount, p.Currency), GatewayReference: p.GatewayReference}
+	return event.Payment{PaymentID: p.ID, Amount: event.MinorAmount(amount, p.Currency), GatewayReference: event.Clip(p.GatewayReference)}
 }

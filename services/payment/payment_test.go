@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -115,6 +116,44 @@ func TestPaymentTellsWhatTheGatewaySaid(t *testing.T) {
 	if e := said.(*event.PaymentVoided); e.PaymentID != id || e.Reason != event.ReasonCustomerRequest {
 		t.Errorf("PaymentVoided says %+v", e)
 	}
+}
+
+// Whatever the gateway calls a charge, the payment keeps it for the refund, and what is said of it can be sent.
+func TestAnyReferenceIsCharged(t *testing.T) {
+	for reference, told := range map[string]string{
+		"ch_1\n":                 "ch_1",
+		"ch\x00\x1b[31m_1":       "ch  [31m_1",
+		"ch_\xff":                "ch_�",
+		strings.Repeat("é", 201): strings.Repeat("é", 200),
+		"\n":                     "",
+	} {
+		order := placedOrder()
+		charged, said := Open(&order, id).Settle(&order, Verdict{Reference: reference})
+		refunded, saidBack := charged.Takeback(event.ReasonOutOfStock).Repaid(&order)
+		if charged.GatewayReference != reference || refunded.GatewayReference != reference {
+			t.Errorf("%q is kept as %q, and then %q", reference, charged.GatewayReference, refunded.GatewayReference)
+		}
+		if got := said.(*event.PaymentProcessed).GatewayReference; got != told {
+			t.Errorf("of %q is told %q, want %q", reference, got, told)
+		}
+		for _, payload := range []event.Payload{said, saidBack} {
+			body, err := event.Orders.Encode(event.New(Name, time.Now(), "", payload))
+			if err != nil {
+				t.Errorf("%q: %v", reference, err)
+			} else if _, err := event.Orders.Decode(body); err != nil {
+				t.Errorf("%q: %v", reference, err)
+			}
+		}
+	}
+}
+
+// placedOrder is an order that can be sent.
+func placedOrder() event.Order {
+	o := order
+	o.CustomerID, o.PaymentMethod = "c", "pm_ok"
+	o.Items = []event.Item{{ProductID: "p", Quantity: 2, UnitPrice: event.MinorAmount(1999, "EUR")}}
+	o.ShippingAddress = event.Address{Name: "Ada", Line1: "Main Street 1", City: "Berlin", PostalCode: "10115", Country: "DE"}
+	return o
 }
 
 func TestFirstReasonToTakeBackStays(t *testing.T) {

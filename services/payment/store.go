@@ -74,7 +74,7 @@ func update(tx *postgres.Tx, payments map[uuid.UUID]*Payment) {
 	references, undo := make([]*string, 0, n), make([]*event.CancelReason, 0, n)
 	for _, p := range payments {
 		orders, statuses, refunded = append(orders, p.OrderID), append(statuses, p.Status), append(refunded, p.RefundedAmount)
-		references, undo = append(references, postgres.OrNull(p.GatewayReference)), append(undo, postgres.OrNull(p.Undo))
+		references, undo = append(references, postgres.OrNull(postgres.Escape(p.GatewayReference))), append(undo, postgres.OrNull(p.Undo))
 	}
 	tx.Queue(`
 		UPDATE payments p SET status = v.status, refunded_amount = v.refunded, gateway_reference = v.reference,
@@ -98,6 +98,7 @@ const selectPayments = `
 func scanRow(c pgx.CollectableRow) (r row, err error) {
 	err = c.Scan(&r.OrderID, &r.ID, &r.Status, &r.Amount, &r.RefundedAmount, &r.Currency, &r.GatewayReference,
 		&r.Undo, &r.CreatedAt, &r.UpdatedAt)
+	r.GatewayReference = postgres.Unescape(r.GatewayReference)
 	return r, err
 }
 

@@ -1,6 +1,7 @@
 package shipping
 
 import (
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -19,7 +20,9 @@ type view struct {
 
 func viewOf(r row) view {
 	return view{
-		ShipmentID: r.ID, OrderID: r.OrderID, Status: r.Status, Carrier: r.Carrier, TrackingNumber: r.TrackingNumber,
+		ShipmentID: r.ID, OrderID: r.OrderID, Status: r.Status,
+		Carrier: strings.ToValidUTF8(r.Carrier, "�"), TrackingNumber: strings.ToValidUTF8(r.TrackingNumber, "�"),
+
 		CreatedAt: r.CreatedAt.UTC(), UpdatedAt: r.UpdatedAt.UTC(),
 	}
 }

@@ -44,8 +44,8 @@ func (h *HTTPCarrier) Book(ctx context.Context, p Parcel) (Verdict, error) {
 	status, err := httpapi.Post(ctx, h.client, h.base+"/parcels", p.Key,
 		parcelRequest{p.OrderID, p.Items, p.To}, &answer, http.StatusUnprocessableEntity)
 	refused := status == http.StatusUnprocessableEntity
-	if err == nil && !refused && (answer.Carrier == "" || answer.TrackingNumber == "") {
-		err = fmt.Errorf("the carrier's answer with status %d has no tracking number: whether it booked is not known", status)
+	if err == nil && !refused && (event.Clip(answer.Carrier) == "" || event.Clip(answer.TrackingNumber) == "") {
+		err = fmt.Errorf("the carrier's answer with status %d lacks the carrier's name or the tracking number: whether it booked is not known", status)
 	}
 	return Verdict{
 		Refused: refused, Carrier: answer.Carrier, TrackingNumber: answer.TrackingNumber, Detail: answer.Detail,

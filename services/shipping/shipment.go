@@ -28,7 +28,7 @@ type Shipment struct {
 	CancelAsked bool
 }
 
-// Verdict is the carrier's answer to a booking.
+// Verdict is the carrier's answer to a booking. Of a parcel that was booked, neither the carrier nor the number is blank.
 type Verdict struct {
 	Refused        bool
 	Carrier        string
@@ -84,6 +84,8 @@ func (s Shipment) tooLate(order *event.Order) event.Payload {
 	return &event.CancellationRejected{Order: *order, Shipment: s.fact()}
 }
 
+// fact is the shipment for others, with as much of what the carrier said as fits into an event: a parcel that was booked must not
+// fail for what it is called.
 func (s Shipment) fact() event.Shipment {
-	return event.Shipment{ShipmentID: s.ID, Carrier: s.Carrier, TrackingNumber: s.TrackingNumber}
+	return event.Shipment{ShipmentID: s.ID, Carrier: event.Clip(s.Carrier), TrackingNumber: event.Clip(s.TrackingNumber)}
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -115,5 +116,37 @@ func TestShipmentTellsWhatTheCarrierSaid(t *testing.T) {
 	_, cancelled := Tombstone(&order, event.ReasonCustomerRequest, id)
 	if e := cancelled.(*event.ShipmentCancelled); e.ShipmentID != id || e.Reason != event.ReasonCustomerRequest {
 		t.Errorf("ShipmentCancelled says %+v", e)
+	}
+}
+
+// Whatever the carrier calls a parcel that it booked, the shipment keeps it, and what is said of it can be sent.
+func TestAnyParcelIsBooked(t *testing.T) {
+	order := event.Order{
+		OrderID: order.OrderID, CustomerID: "c", Currency: "EUR", TotalAmount: event.MinorAmount(3998, "EUR"), PaymentMethod: "pm_ok",
+		Items:           []event.Item{{ProductID: "p", Quantity: 2, UnitPrice: event.MinorAmount(1999, "EUR")}},
+		ShippingAddress: event.Address{Name: "Ada", Line1: "Main Street 1", City: "Berlin", PostalCode: "10115", Country: "DE"},
+	}
+	for text, told := range map[string]string{
+		"T1\n":                           "T1",
+		"T\x00\xff1":                     "T �1",
+		strings.Repeat(" ", 300) + "T1":  "T1",
+		strings.Repeat("é", 201) + "end": strings.Repeat("é", 200),
+	} {
+		waiting, _ := Open(&order, id).Cancel(&order)
+		booked, said := waiting.Settle(&order, Verdict{Carrier: text, TrackingNumber: text})
+		if booked.Carrier != text || booked.TrackingNumber != text {
+			t.Errorf("%q is kept as %q and %q", text, booked.Carrier, booked.TrackingNumber)
+		}
+		if got := said[0].(*event.ShipmentCreated); got.Carrier != told || got.TrackingNumber != told {
+			t.Errorf("of %q is told %q and %q, want %q", text, got.Carrier, got.TrackingNumber, told)
+		}
+		for _, payload := range said {
+			body, err := event.Orders.Encode(event.New(Name, time.Now(), "", payload))
+			if err != nil {
+				t.Errorf("%q: %v", text, err)
+			} else if _, err := event.Orders.Decode(body); err != nil {
+				t.Errorf("%q: %v", text, err)
+			}
+		}
 	}
 }

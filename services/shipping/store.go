@@ -66,7 +66,8 @@ func update(tx *postgres.Tx, shipments map[uuid.UUID]*Shipment) {
 	carriers, tracking := make([]*string, 0, n), make([]*string, 0, n)
 	for _, s := range shipments {
 		orders, statuses, asked = append(orders, s.OrderID), append(statuses, s.Status), append(asked, s.CancelAsked)
-		carriers, tracking = append(carriers, postgres.OrNull(s.Carrier)), append(tracking, postgres.OrNull(s.TrackingNumber))
+		carriers = append(carriers, postgres.OrNull(postgres.Escape(s.Carrier)))
+		tracking = append(tracking, postgres.OrNull(postgres.Escape(s.TrackingNumber)))
 	}
 	tx.Queue(`
 		UPDATE shipments s SET status = v.status, carrier = v.carrier, tracking_number = v.tracking, cancel_asked = v.asked,
@@ -88,6 +89,7 @@ const selectShipments = `
 
 func scanRow(c pgx.CollectableRow) (r row, err error) {
 	err = c.Scan(&r.OrderID, &r.ID, &r.Status, &r.Carrier, &r.TrackingNumber, &r.CancelAsked, &r.CreatedAt, &r.UpdatedAt)
+	r.Carrier, r.TrackingNumber = postgres.Unescape(r.Carrier), postgres.Unescape(r.TrackingNumber)
 	return r, err
 }
 
