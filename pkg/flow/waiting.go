@@ -7,7 +7,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"orderflow/pkg/event"
 	"orderflow/pkg/postgres"
@@ -18,18 +17,14 @@ type Waiting struct {
 	EventID       uuid.UUID
 	Type          event.Type
 	CorrelationID string
-	Since         time.Time
-	Attempts      int // to publish it again
+	Since         time.Time // by the database's clock
+	Attempts      int       // to publish it again
 }
 
-// ReadOutbox reads what waits in the outbox of the service whose schema the snapshot sees.
-func ReadOutbox(ctx context.Context, s *postgres.Snapshot) iter.Seq2[Waiting, error] {
-	return postgres.Rows(ctx, s, pgx.RowToStructByPos[Waiting],
-		`SELECT event_id, type, correlation_id, created_at, attempts FROM outbox ORDER BY event_id`)
-}
-
-// OutboxEmpty tells whether nothing waits of what was put, until then, into the outbox of the service whose schema db sees.
-func OutboxEmpty(ctx context.Context, db *pgxpool.Pool, until time.Time) (empty bool, err error) {
-	err = db.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM outbox WHERE created_at <= $1)`, until).Scan(&empty)
-	return empty, err
+// ReadOutbox reads what waits in the outbox of the service whose schema the snapshot sees: of the events with those ids, or all
+// where ids is nil.
+func ReadOutbox(ctx context.Context, s *postgres.Snapshot, ids []uuid.UUID) iter.Seq2[Waiting, error] {
+	return postgres.Rows(ctx, s, pgx.RowToStructByPos[Waiting], `
+		SELECT event_id, type, correlation_id, created_at, attempts
+		FROM outbox WHERE $1::uuid[] IS NULL OR event_id = ANY($1) ORDER BY event_id`, ids)
 }

@@ -9,7 +9,6 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"orderflow/pkg/event"
 	"orderflow/pkg/postgres"
@@ -37,18 +36,19 @@ func Audit(ctx context.Context, s *postgres.Snapshot, ids []uuid.UUID) iter.Seq2
 // Timeline is which events an order has seen.
 type Timeline struct {
 	OrderID uuid.UUID
-	Types   string // separated by commas, as often as there are such events
+	Types   string    // separated by commas, as often as there are such events
+	SeenAt  time.Time // when the last of them was seen, by the database's clock
 }
 
 // AuditTimelines is Audit for timelines. Their rows lie in the order of their key, so each is added up without sorting.
 func AuditTimelines(ctx context.Context, s *postgres.Snapshot, ids []uuid.UUID) iter.Seq2[Timeline, error] {
 	return postgres.Rows(ctx, s, pgx.RowToStructByPos[Timeline], `
-		SELECT order_id, string_agg(type, ',')
+		SELECT order_id, string_agg(type, ','), max(seen_at)
 		FROM timeline WHERE $1::uuid[] IS NULL OR order_id = ANY($1) GROUP BY order_id ORDER BY order_id`, ids)
 }
 
-// AllEnded tells whether no order is under way of those that were placed until then.
-func AllEnded(ctx context.Context, db *pgxpool.Pool, until time.Time) (all bool, err error) {
-	err = db.QueryRow(ctx, `SELECT NOT EXISTS (SELECT FROM orders WHERE ended_at IS NULL AND placed_at <= $1)`, until).Scan(&all)
-	return all, err
+// UnderWay reads the ids of orders that have not ended: of those ids, or of all where ids is nil.
+func UnderWay(ctx context.Context, s *postgres.Snapshot, ids []uuid.UUID) iter.Seq2[uuid.UUID, error] {
+	return postgres.Rows(ctx, s, pgx.RowTo[uuid.UUID],
+		`SELECT order_id FROM orders WHERE ended_at IS NULL AND ($1::uuid[] IS NULL OR order_id = ANY($1))`, ids)
 }

@@ -117,6 +117,7 @@ func TestVerify(t *testing.T) {
 	deadLetter(t, env)
 	p.stop()
 	verifyLooksAgain(t, env, m)
+	verifyAllows(t, env, m)
 	verifyFaults(t, env, m)
 }
 
@@ -191,6 +192,39 @@ func verifyLooksAgain(t *testing.T, env devtest.Env, m *campaign) {
 	if got := <-verified; !strings.HasSuffix(got, "\nevery promise holds\nexit code 0") {
 		t.Error(got)
 	}
+}
+
+// verifyAllows has an order ship whose goods are still in the house: that may be so for a while, by the database's clock, however wrong
+// that of the service is.
+func verifyAllows(t *testing.T, env devtest.Env, m *campaign) {
+	t.Helper()
+	o := m.orders[slices.IndexFunc(m.orders, func(o *placed) bool { return o.summary == shipped })]
+	move := func(status string, out int) {
+		t.Helper()
+		execute(t, env, fmt.Sprintf(`
+			UPDATE inventory.reservations SET status = '%[2]s' WHERE order_id = '%[1]s';
+			UPDATE inventory.stock s SET on_hand = on_hand - q * %[3]d, reserved = reserved - q * %[3]d, shipped = shipped + q * %[3]d
+			FROM (SELECT product_id, sum(quantity) AS q FROM inventory.reservations, jsonb_to_recordset(items) AS i (product_id text, quantity bigint)
+				WHERE order_id = '%[1]s' GROUP BY product_id) AS i
+			WHERE s.product_id = i.product_id`, o.id, status, out))
+	}
+	seen := func(ago string) {
+		t.Helper()
+		execute(t, env, fmt.Sprintf(`UPDATE orders.timeline SET seen_at = now() - interval '%s' WHERE order_id = '%s'`, ago, o.id))
+	}
+	move("reserved", -1)
+	execute(t, env, `UPDATE orders.orders SET updated_at = updated_at - interval '1 hour' WHERE order_id = '`+o.id+`'`)
+	seen("0s")
+	verifyJSON(t, env, 0)
+	if v := verifyJSON(t, env, 3, "--wait=1s"); !slices.Equal(v.breaks(), []string{"reservations_fit " + o.id}) {
+		t.Errorf("after a wait: %v", v.Broken)
+	}
+	seen("1 minute")
+	if v := verifyJSON(t, env, 3); !slices.Equal(v.breaks(), []string{"reservations_fit " + o.id}) {
+		t.Errorf("a minute later: %v", v.Broken)
+	}
+	move("shipped", 1)
+	verifyJSON(t, env, 0)
 }
 
 // deadLetter makes a message that nobody can read, and waits until it is dead.
@@ -415,6 +449,7 @@ func TestVerifyWaitsInVain(t *testing.T) {
 	if v := verifyJSON(t, env, 0); v.UnderWay != 1 {
 		t.Errorf("a young order: %+v", v)
 	}
+	execute(t, env, `UPDATE orders.orders SET placed_at = placed_at + interval '5 seconds'`) // the clock of its service is ahead
 	v := verifyJSON(t, env, 3, "--wait=1s")
 	if got := v.breaks(); !slices.Equal(got, []string{"orders_end " + o.OrderID}) {
 		t.Errorf("broken is %v, want the order %s", v.Broken, o.OrderID)

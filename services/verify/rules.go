@@ -26,18 +26,25 @@ type record struct {
 	shipments    []shipping.Shipment
 }
 
-// allowance is how long things may take that are no fault while they last.
+// allowance is how long things may take that are no fault while they last. Its times are by the clock of the database that is
+// looked at, and are compared with times by the same clock; only placed_at is by a service's, and the deadline is long enough for
+// clocks that differ by seconds.
 type allowance struct {
-	now    time.Time
-	end    time.Duration // for an order, from its placing
-	follow time.Duration // for what an event causes elsewhere
-	waited time.Time     // what was begun until then has been waited for, and has to be over
+	now     time.Time
+	end     time.Duration      // for an order, from its placing
+	follow  time.Duration      // for what an event causes elsewhere
+	waited  time.Time          // by the clock of the orders' database; what an order had seen until then has to have had its effect
+	awaited map[uuid.UUID]bool // the orders that were under way then, and the events that were in an outbox: they have to be over
 }
 
-// over tells whether something has to be over that was begun at one time, and at a later time entered the state in which it may be
-// for so long.
-func (a allowance) over(begun, since time.Time, usual time.Duration) bool {
-	return !begun.After(a.waited) || a.now.Sub(since) >= usual
+// over tells whether something has to be over that may last for so long.
+func (a allowance) over(id uuid.UUID, since time.Time, usual time.Duration) bool {
+	return a.awaited[id] || a.now.Sub(since) >= usual
+}
+
+// followed tells whether the effects elsewhere have to show of what an order has seen.
+func (a allowance) followed(id uuid.UUID, seen time.Time) bool {
+	return !seen.After(a.waited) || a.over(id, seen, a.follow)
 }
 
 // judge holds a record against the promises and returns what is wrong.
@@ -50,7 +57,7 @@ func (r *record) judge(a allowance) (f findings) {
 		return f
 	}
 	o := &r.orders[0]
-	if !o.Status.Ended() && a.over(o.PlacedAt, o.PlacedAt, a.end) {
+	if !o.Status.Ended() && a.over(o.OrderID, o.PlacedAt, a.end) {
 		f.add(OrdersEnd, "is still %s, %s after it was placed", o.Status, a.now.Sub(o.PlacedAt).Round(time.Second/10))
 	}
 	checkTotal(&f, o)
@@ -58,7 +65,7 @@ func (r *record) judge(a allowance) (f findings) {
 		checkPayment(&f, o, &r.payments[i])
 	}
 	for i := range r.reservations {
-		checkReservation(&f, o, &r.reservations[i], a)
+		checkReservation(&f, o, &r.reservations[i], a.followed(o.OrderID, r.seen()))
 	}
 	for i := range r.shipments {
 		r.checkParcel(&f, o, &r.shipments[i])
@@ -165,11 +172,21 @@ func checkPayment(f *findings, o *order.Order, p *payment.Payment) {
 	}
 }
 
-func checkReservation(f *findings, o *order.Order, r *inventory.Reservation, a allowance) {
+// seen is when the order has seen its last event.
+func (r *record) seen() (last time.Time) {
+	for _, t := range r.timelines {
+		if t.SeenAt.After(last) {
+			last = t.SeenAt
+		}
+	}
+	return last
+}
+
+func checkReservation(f *findings, o *order.Order, r *inventory.Reservation, followed bool) {
 	var fits bool
 	switch o.Status {
 	case order.Shipped: // the inventory learns of the parcel when the order does, or a moment later
-		fits = r.Status == inventory.Shipped || r.Status == inventory.Reserved && !a.over(o.PlacedAt, o.UpdatedAt, a.follow)
+		fits = r.Status == inventory.Shipped || r.Status == inventory.Reserved && !followed
 	case order.Cancelled:
 		fits = r.Status == inventory.Rejected || r.Status == inventory.Released || r.Status == inventory.Voided
 	default:

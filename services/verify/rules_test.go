@@ -41,7 +41,7 @@ func standing(text string) *record {
 	case order.Cancelled:
 		said += ",OrderCancelled"
 	}
-	r.timelines = []order.Timeline{{OrderID: id, Types: said}}
+	r.timelines = []order.Timeline{{OrderID: id, Types: said, SeenAt: noon.Add(-time.Hour)}}
 	if words[1] != "-" {
 		p := payment.Payment{OrderID: id, Status: payment.Status(words[1]), Amount: 2000, Currency: "EUR"}
 		if p.Status == payment.Refunded {
@@ -99,7 +99,7 @@ func TestEndings(t *testing.T) {
 func TestRules(t *testing.T) {
 	const shipped, cancelled = "shipped charged shipped created", "cancelled refunded released failed"
 	ago := func(d time.Duration) func(*record) {
-		return func(r *record) { r.orders[0].PlacedAt, r.orders[0].UpdatedAt = noon.Add(-d), noon.Add(-d) }
+		return func(r *record) { r.orders[0].PlacedAt, r.timelines[0].SeenAt = noon.Add(-d), noon.Add(-d) }
 	}
 	said := func(types string) func(*record) {
 		return func(r *record) { r.timelines[0].Types = types }
@@ -191,17 +191,32 @@ func TestRules(t *testing.T) {
 	}
 }
 
-// What was begun before the wait has to be over; what was begun later may take its time.
+// What was begun before the wait has to be over; what was begun later may take its time. The clock of the order service, which is
+// that of placed_at and updated_at, does not matter.
 func TestWaited(t *testing.T) {
-	for text, want := range map[string]string{
-		"placed - - -": "orders_end", "shipped charged reserved created": "reservations_fit", "shipped charged shipped created": "",
+	const shipped = "shipped charged reserved created"
+	for _, c := range []struct {
+		standing string
+		seen     time.Duration // before the wait began
+		awaited  bool
+		want     string
+	}{
+		{"placed - - -", time.Second, true, "orders_end"},
+		{"placed - - -", -time.Second, false, ""},
+		{shipped, time.Second, false, "reservations_fit"}, // it had ended before
+		{shipped, 0, false, "reservations_fit"},
+		{shipped, -time.Second, true, "reservations_fit"},
+		{shipped, -time.Second, false, ""},
+		{"shipped charged shipped created", time.Second, true, ""},
 	} {
-		r, waited := standing(text), usual
-		r.orders[0].PlacedAt, r.orders[0].UpdatedAt = noon.Add(-time.Second), noon
-		for wait, want := range map[time.Duration]string{time.Millisecond: want, time.Second: want, 2 * time.Second: ""} {
-			waited.waited = noon.Add(-wait)
-			if f := r.judge(waited); lines(f) != want {
-				t.Errorf("%s, after a wait of %s: %v, want %s", text, wait, f, want)
+		for _, skew := range []time.Duration{-31 * time.Second, -5 * time.Second, 0, 5 * time.Second, time.Hour} {
+			r, waited := standing(c.standing), usual
+			waited.waited = noon.Add(-2 * time.Second)
+			waited.awaited = map[uuid.UUID]bool{r.id: c.awaited}
+			seen := waited.waited.Add(-c.seen)
+			r.timelines[0].SeenAt, r.orders[0].PlacedAt, r.orders[0].UpdatedAt = seen, seen.Add(skew), seen.Add(skew)
+			if f := r.judge(waited); lines(f) != c.want {
+				t.Errorf("%s, seen %s before the wait, by a clock that is %s ahead: %v, want %s", c.standing, c.seen, skew, f, c.want)
 			}
 		}
 	}

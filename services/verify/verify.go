@@ -91,16 +91,34 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 
 // await waits until what was begun before has ended, or the time is over.
 func (p *proof) await(ctx context.Context, over time.Time) error {
-	s, err := postgres.TakeSnapshot(ctx, p.Databases.Order)
-	if err != nil {
-		return fmt.Errorf("service %s: %w", order.Name, err)
-	}
-	s.Close(ctx)
-	p.allow.waited = s.Taken
-	for {
-		calm, err := p.calm(ctx)
-		if err != nil || calm || !time.Now().Before(over) {
+	var left [4][]uuid.UUID
+	p.allow.awaited = map[uuid.UUID]bool{}
+	for i, db := range p.Databases.all() {
+		begun, taken, err := db.unfinished(ctx, nil)
+		if err != nil {
 			return err
+		}
+		if left[i] = begun; i == 0 {
+			p.allow.waited = taken
+		}
+		for _, id := range begun {
+			p.allow.awaited[id] = true
+		}
+	}
+	for {
+		calm := true
+		for i, db := range p.Databases.all() {
+			if len(left[i]) == 0 {
+				continue
+			}
+			var err error
+			if left[i], _, err = db.unfinished(ctx, left[i]); err != nil {
+				return err
+			}
+			calm = calm && len(left[i]) == 0
+		}
+		if calm || !time.Now().Before(over) {
+			return nil
 		}
 		if err := sleep(ctx, min(pollEvery, time.Until(over))); err != nil {
 			return err
@@ -108,21 +126,28 @@ func (p *proof) await(ctx context.Context, over time.Time) error {
 	}
 }
 
-// calm tells whether what was begun before has ended.
-func (p *proof) calm(ctx context.Context) (bool, error) {
-	if calm, err := order.AllEnded(ctx, p.Databases.Order, p.allow.waited); err != nil {
-		return false, fmt.Errorf("service %s: read orders: %w", order.Name, err)
-	} else if !calm {
-		return false, nil
+// unfinished lists the orders that have not ended and the events that are in the outbox: those of the ids, or all where ids is nil.
+func (db database) unfinished(ctx context.Context, ids []uuid.UUID) (left []uuid.UUID, taken time.Time, err error) {
+	s, err := postgres.TakeSnapshot(ctx, db.Pool)
+	if err != nil {
+		return nil, taken, fmt.Errorf("service %s: %w", db.service, err)
 	}
-	for _, db := range p.Databases.all() {
-		if calm, err := flow.OutboxEmpty(ctx, db.Pool, p.allow.waited); err != nil {
-			return false, fmt.Errorf("service %s: read outbox: %w", db.service, err)
-		} else if !calm {
-			return false, nil
+	defer s.Close(ctx)
+	if db.service == order.Name {
+		for id, err := range order.UnderWay(ctx, s, ids) {
+			if err != nil {
+				return nil, taken, fmt.Errorf("service %s: read orders: %w", db.service, err)
+			}
+			left = append(left, id)
 		}
 	}
-	return true, nil
+	for w, err := range flow.ReadOutbox(ctx, s, ids) {
+		if err != nil {
+			return nil, taken, fmt.Errorf("service %s: read outbox: %w", db.service, err)
+		}
+		left = append(left, w.EventID)
+	}
+	return left, s.Taken, nil
 }
 
 // proof is the state of a run.
@@ -199,12 +224,12 @@ func (p *proof) lookAtOutbox(ctx context.Context, db database) error {
 	defer s.Close(ctx)
 	allow := p.allow
 	allow.now = s.Taken
-	for w, err := range flow.ReadOutbox(ctx, s) {
+	for w, err := range flow.ReadOutbox(ctx, s, nil) {
 		if err != nil {
 			return err
 		}
 		p.broken.checked[OutboxesEmpty]++
-		if allow.over(w.Since, w.Since, allow.follow) {
+		if allow.over(w.EventID, w.Since, allow.follow) {
 			var f findings
 			f.add(OutboxesEmpty, "%s of %s waits in the outbox of %s for %s, after %d attempts to publish it again",
 				w.Type, w.CorrelationID, db.service, allow.now.Sub(w.Since).Round(time.Second/10), w.Attempts)
