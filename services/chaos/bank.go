@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/google/uuid"
 )
 
 // bank is the payment gateway and the parcel service: other companies, with books of their own, by idempotency key. Now and then they
@@ -34,6 +36,7 @@ type account struct {
 	charged, refunded string // amounts and currencies; "" where no money was moved
 	declined          bool
 	parcel, refused   bool
+	items             string // in the parcel
 }
 
 func openBank(seed uint64) (*bank, error) {
@@ -66,6 +69,7 @@ type request struct {
 	PaymentMethod   string `json:"payment_method"`
 	Reference       string `json:"reference"`
 	OrderID         string `json:"order_id"`
+	Items           []item `json:"items"`
 	ShippingAddress struct {
 		PostalCode string `json:"postal_code"`
 	} `json:"shipping_address"`
@@ -84,7 +88,7 @@ func (b *bank) unreliable(down *atomic.Bool, prefix string, do func(order string
 		key := r.Header.Get("Idempotency-Key")
 		order, known := strings.CutPrefix(key, prefix)
 		var asked request
-		if err := json.NewDecoder(r.Body).Decode(&asked); err != nil || !known {
+		if err := json.NewDecoder(r.Body).Decode(&asked); err != nil || !known || uuid.Validate(order) != nil {
 			b.complain("%s with key %q: %v", r.URL.Path, key, err)
 			w.WriteHeader(http.StatusBadRequest)
 			return
@@ -188,7 +192,7 @@ func (b *bank) book(order string, r request) (int, map[string]string) {
 			a.refused = true
 			return ""
 		}
-		a.parcel = true
+		a.parcel, a.items = true, contents(r.Items)
 		if a.refunded != "" || a.charged == "" {
 			return fmt.Sprintf("a parcel, though charged is %q and refunded %q", a.charged, a.refunded)
 		}

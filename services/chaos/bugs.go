@@ -40,6 +40,11 @@ var bugs = []bug{
 		"err := o.publisher.Publish(ctx, messages, func(i int, err error) { o.done(messages[i], err) })",
 		"err := o.publisher.Publish(ctx, messages, func(int, error) {})\n\t\t\tfor i := 0; err == nil && i < len(messages); i++ {\n\t\t\t\to.done(messages[i], nil)\n\t\t\t}",
 	}}},
+	{"goroutine-leak", "goroutines; it had", []edit{{
+		"pkg/broker/consumer.go",
+		"	defer ch.Close()\n	closed := ",
+		"	defer ch.Close()\n	for range 5 {\n		go func() { select {} }()\n	}\n	closed := ",
+	}}},
 }
 
 // findBug returns the bug of that name; nil for no name.

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -24,6 +25,7 @@ func TestMain(m *testing.M) {
 
 var everybody = stage{
 	processes: []string{"order-1", "order-2", "payment-1"},
+	mortals:   []string{"order-1", "payment-1"},
 	links:     []string{"order-1 to RabbitMQ", "order-1 to Postgres"},
 	queues:    workQueues,
 }
@@ -89,19 +91,20 @@ func TestBugsFitTheSource(t *testing.T) {
 
 // What the judge compares: an order of each sort as it should be, and then each way in which it should not.
 func TestTheJudgeSeesWhatIsWrong(t *testing.T) {
+	items := []item{{"book", 1, "5.00"}}
 	good := func() (*judge, map[string]order) {
 		b := &bank{ledger: map[string]account{
-			"1": {charged: "5.00 EUR", parcel: true}, "2": {declined: true}, "3": {charged: "5.00 EUR", refunded: "5.00 EUR"},
+			"1": {charged: "5.00 EUR", parcel: true, items: contents(items)}, "2": {declined: true}, "3": {charged: "5.00 EUR", refunded: "5.00 EUR"},
 		}}
 		j := &judge{world: &world{bank: b}, shop: &shop{promises: []*promise{
-			{article: &article{name: "plain", ends: []string{shipped}}, id: "1"},
-			{article: &article{name: "declined", ends: []string{paymentFailed}}, id: "2"},
-			{article: &article{name: "called off", cancel: true, ends: []string{shipped, calledOff}}, id: "3", cancelled: 202},
+			{article: &article{name: "plain", ends: []string{shipped}}, id: "1", total: "5.00", items: contents(items)},
+			{article: &article{name: "declined", ends: []string{paymentFailed}}, id: "2", total: "5.00", items: contents(items)},
+			{article: &article{name: "called off", cancel: true, ends: []string{shipped, calledOff}}, id: "3", total: "5.00", items: contents(items), cancelled: 202},
 		}}}
 		return j, map[string]order{
-			"1": {ID: "1", Status: shipped, Total: "5.00", Currency: "EUR"},
-			"2": {ID: "2", Status: "cancelled", CancelReason: paymentFailed, Total: "5.00", Currency: "EUR"},
-			"3": {ID: "3", Status: "cancelled", CancelReason: calledOff, Total: "5.00", Currency: "EUR"},
+			"1": {ID: "1", Status: shipped, Total: "5.00", Currency: "EUR", Items: items},
+			"2": {ID: "2", Status: "cancelled", CancelReason: paymentFailed, Total: "5.00", Currency: "EUR", Items: items},
+			"3": {ID: "3", Status: "cancelled", CancelReason: calledOff, Total: "5.00", Currency: "EUR", Items: items},
 		}
 	}
 	if j, orders := good(); len(j.compare(orders)) > 0 {
@@ -116,12 +119,22 @@ func TestTheJudgeSeesWhatIsWrong(t *testing.T) {
 		{"never answered", func(j *judge, o map[string]order) { j.shop.promises[1].id = ""; delete(o, "2") }},
 		{"nobody knows of it", func(_ *judge, o map[string]order) { o["4"] = order{ID: "4"} }},
 		{"ended as placed", func(_ *judge, o map[string]order) {
-			o["1"] = order{ID: "1", Status: "placed", Total: "5.00", Currency: "EUR"}
+			o["1"] = order{ID: "1", Status: "placed", Total: "5.00", Currency: "EUR", Items: items}
 		}},
 		{"who was answered 409", func(j *judge, _ map[string]order) { j.shop.promises[2].cancelled = 409 }},
+		{"is of 7.00", func(_ *judge, o map[string]order) {
+			o["1"] = order{ID: "1", Status: shipped, Total: "7.00", Currency: "EUR", Items: items}
+		}},
+		{"but was placed for", func(_ *judge, o map[string]order) {
+			o["1"] = order{ID: "1", Status: shipped, Total: "5.00", Currency: "EUR"}
+		}},
+		{"which is not there", func(j *judge, _ map[string]order) { j.bank.ledger["9"] = account{charged: "5.00 EUR"} }},
+		{"the bank's books say", func(j *judge, _ map[string]order) { j.bank.ledger["1"] = account{charged: "5.00 EUR", parcel: true} }},
 		{"cancellation of order 3", func(j *judge, _ map[string]order) { j.shop.promises[2].cancelled = 404 }},
 		{"the bank's books say", func(j *judge, _ map[string]order) { j.bank.ledger["1"] = account{parcel: true} }},
-		{"the bank's books say", func(j *judge, _ map[string]order) { j.bank.ledger["1"] = account{charged: "9.00 EUR", parcel: true} }},
+		{"the bank's books say", func(j *judge, _ map[string]order) {
+			j.bank.ledger["1"] = account{charged: "9.00 EUR", parcel: true, items: contents(items)}
+		}},
 		{"the bank's books say", func(j *judge, _ map[string]order) { j.bank.ledger["3"] = account{charged: "5.00 EUR"} }},
 		{"the bank's books say", func(j *judge, _ map[string]order) {
 			j.bank.ledger["3"] = account{charged: "5.00 EUR", refunded: "5.00 EUR", parcel: true}
@@ -170,6 +183,48 @@ func TestTheBankSeesWhatIsWrong(t *testing.T) {
 	}
 }
 
+// What a process does that nobody had asked for is noted; the script stands in for the program.
+func TestProcessesAreWatched(t *testing.T) {
+	start := func(script string) *process {
+		dir := t.TempDir()
+		p := &process{name: "payment-1", service: "payment", binary: filepath.Join(dir, "program"), log: filepath.Join(dir, "log")}
+		if err := os.WriteFile(p.binary, []byte("#!/bin/sh\n"+script), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := p.start(); err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	started := func(p *process) {
+		if err := until(t.Context(), func() error {
+			if text, err := os.ReadFile(p.log); err != nil || !bytes.Contains(text, []byte("started")) {
+				return fmt.Errorf("log: %s %v", text, err)
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		script, want string
+		do           func(*process)
+	}{
+		{"exit 3", "ended by itself: exit status 3", func(p *process) { <-p.life.ended }},
+		{"echo started; while :; do sleep 0.01; done", "on SIGTERM payment-1 ended with signal: terminated", func(p *process) { started(p); p.stop() }},
+		{"trap 'exit 0' TERM; echo started; while :; do sleep 0.01; done", "", func(p *process) { started(p); p.stop() }},
+		{"trap 'exit 1' TERM; echo started; while :; do sleep 0.01; done", "ended with exit status 1", func(p *process) { started(p); p.stop() }},
+		{"while :; do sleep 0.01; done", "", func(p *process) { p.stop() }}, // too early to know better
+	} {
+		p := start(c.script)
+		c.do(p)
+		<-p.life.ended
+		if fell := strings.Join((&fleet{processes: []*process{p}}).fell(), "\n"); !strings.Contains(fell, c.want) || (c.want == "") != (fell == "") {
+			t.Errorf("%q: %q is noted, want %q", c.script, fell, c.want)
+		}
+	}
+}
+
 // chaos runs the whole program and returns its report.
 func chaos(t *testing.T, want int, args ...string) report {
 	t.Helper()
@@ -189,6 +244,7 @@ func chaos(t *testing.T, want int, args ...string) report {
 
 // The short form of a run.
 func TestChaos(t *testing.T) {
+	t.Parallel()
 	r := chaos(t, exitDone, "-duration", "45s", "-race", "-rate", "12")
 	if r.Faults < 25 || len(r.Injected) < 12 || r.Copies == 0 || r.Lost == 0 || r.Orders.Accepted < 200 || len(r.Orders.Ends) != 6 {
 		t.Errorf("that was no chaos: %+v", r)
@@ -199,7 +255,8 @@ func TestChaos(t *testing.T) {
 func TestPlantedBugsAreFound(t *testing.T) {
 	for _, b := range bugs {
 		t.Run(b.name, func(t *testing.T) {
-			r := chaos(t, exitFound, "-bug", b.name, "-duration", "45s", "-rate", "40", "-patience", "45s")
+			t.Parallel()
+			r := chaos(t, exitFound, "-bug", b.name, "-duration", "45s", "-rate", "30", "-patience", "40s")
 			if found := strings.Join(r.Found, "\n"); !strings.Contains(found, b.betrays) {
 				t.Errorf("it was found by\n%s\nwant %q", found, b.betrays)
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -22,16 +23,19 @@ type world struct {
 	say     func(format string, args ...any)
 }
 
-// injected counts the faults of each kind.
+// injected counts the faults of each kind that were done.
 type injected map[kind]int
+
+// errNoEffect is the end of a fault that found nothing to harm: a queue without messages, an alarm that nobody raised.
+var errNoEffect = errors.New("it had no effect")
 
 // play lets the faults of a schedule happen in their time, and returns when all of them are undone. Faults on one target come one
 // after the other.
 func (w *world) play(ctx context.Context, schedule []fault) (injected, error) {
-	began, counts := time.Now(), injected{}
 	var group sync.WaitGroup
-	var failed atomic.Pointer[error]
-	targets := map[string]*sync.Mutex{}
+	var mu sync.Mutex
+	var errs []error
+	began, done, targets := time.Now(), injected{}, map[string]*sync.Mutex{}
 	for _, f := range schedule {
 		if sleep(ctx, f.At-time.Since(began)); ctx.Err() != nil {
 			break
@@ -42,20 +46,22 @@ func (w *world) play(ctx context.Context, schedule []fault) (injected, error) {
 		}
 		lock := targets[target]
 		w.say("%v", f)
-		counts[f.Kind]++
 		group.Go(func() {
 			lock.Lock()
 			defer lock.Unlock()
-			if err := w.do(ctx, f); err != nil && ctx.Err() == nil {
-				failed.Store(new(fmt.Errorf("%v: %w", f, err)))
+			err := w.do(ctx, f)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err == nil:
+				done[f.Kind]++
+			case !errors.Is(err, errNoEffect):
+				errs = append(errs, fmt.Errorf("%v: %w", f, err))
 			}
 		})
 	}
 	group.Wait()
-	if err := failed.Load(); err != nil {
-		return counts, *err
-	}
-	return counts, ctx.Err()
+	return done, errors.Join(errs...)
 }
 
 // do does what a fault says, waits, and undoes it.
@@ -93,7 +99,7 @@ func (w *world) do(ctx context.Context, f fault) error {
 	case swallowLink:
 		return w.fleet.link(f.Target).swallow(ctx, f.Lasts)
 	case slowLink:
-		return w.fleet.link(f.Target).slow(ctx, f.Lasts, time.Duration(20+r.IntN(180))*time.Millisecond)
+		return w.fleet.link(f.Target).slow(forTime(ctx, f.Lasts), time.Duration(20+r.IntN(180))*time.Millisecond)
 	case refuseLink:
 		return w.fleet.link(f.Target).refuse(ctx, f.Lasts)
 	case gatewayDown:
@@ -141,14 +147,13 @@ func (w *world) freeze(ctx context.Context, f fault) error {
 }
 
 // killBusy kills a process that has much in hand: its database is so slow that batches have grown.
-func (w *world) killBusy(ctx context.Context, f fault) error {
+func (w *world) killBusy(ctx context.Context, f fault) (err error) {
 	p := w.fleet.named(f.Target)
-	killed := make(chan error, 1)
-	go func() {
+	slow := p.link(postgres).slow(func() {
 		sleep(ctx, 2*time.Second)
-		killed <- p.kill(ctx, f.Lasts)
-	}()
-	return errors.Join(p.link(postgres).slow(ctx, 3*time.Second, 300*time.Millisecond), <-killed)
+		err = p.kill(ctx, f.Lasts)
+	}, 300*time.Millisecond)
+	return errors.Join(err, slow)
 }
 
 // Settings of the broker that make it hold publishers back, and those that it has otherwise.
@@ -165,7 +170,11 @@ func (w *world) alarm(ctx context.Context, f fault, on []string, off func(contex
 		return err
 	}
 	sleep(ctx, f.Lasts)
-	return off(context.WithoutCancel(ctx))
+	raised, err := w.servers.Control(ctx, "-q", "eval", "rabbit_alarm:get_alarms().")
+	if err == nil && !bytes.Contains(raised, []byte("resource_limit")) {
+		err = errNoEffect
+	}
+	return errors.Join(err, off(context.WithoutCancel(ctx)))
 }
 
 func (w *world) control(ctx context.Context, args []string) error {

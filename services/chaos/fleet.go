@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -30,10 +31,20 @@ type process struct {
 	log     string // path of the file that takes what it logs, of all its lives
 	links   []*link
 
-	mu    sync.Mutex // held by whoever does something to it
+	mu   sync.Mutex // held by whoever does something to it
+	life *life      // the present one, or the last
+
+	noted sync.Mutex
+	fell  []string // what it did that nobody had asked for
+}
+
+// life is a process from its start to its end.
+type life struct {
 	cmd   *exec.Cmd
-	ended chan error // gets what Wait says, once
-	fell  []string   // how it ended by itself
+	began int64         // the size of the log
+	ended chan struct{} // closed when it is over
+	err   error         // how it ended; set before ended is closed
+	asked atomic.Bool   // it is to end
 }
 
 func (p *process) start() error {
@@ -45,35 +56,63 @@ func (p *process) start() error {
 	cmd := exec.Command(p.binary, "serve", p.service)
 	cmd.Env, cmd.Stdout, cmd.Stderr = append(os.Environ(), p.env...), log, log
 	cmd.SysProcAttr = alone
+	l := &life{cmd: cmd, ended: make(chan struct{})}
+	if info, err := log.Stat(); err == nil {
+		l.began = info.Size()
+	}
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", p.name, err)
 	}
-	p.cmd, p.ended = cmd, make(chan error, 1)
-	go func() { p.ended <- cmd.Wait() }()
+	p.life = l
+	go func() {
+		defer close(l.ended)
+		if l.err = cmd.Wait(); !l.asked.Load() {
+			p.note("%s ended by itself: %v", p.name, cmd.ProcessState)
+		}
+	}()
 	return nil
+}
+
+// note remembers what the process did that nobody had asked for.
+func (p *process) note(format string, args ...any) {
+	p.noted.Lock()
+	defer p.noted.Unlock()
+	p.fell = append(p.fell, fmt.Sprintf(format, args...))
+}
+
+// revive starts the process where it has ended by itself, as whoever runs it would.
+func (p *process) revive() error {
+	select {
+	case <-p.life.ended:
+		return p.start()
+	default:
+		return nil
+	}
 }
 
 // stopPatience is longer than the program takes for its shutdown when nothing answers.
 const stopPatience = 60 * time.Second
 
-// stop ends the process by SIGTERM. It returns what was not in good order.
-func (p *process) stop() error {
-	p.cmd.Process.Signal(syscall.SIGTERM)
+// stop ends the process by SIGTERM, and notes what was not in good order.
+func (p *process) stop() {
+	l := p.life
+	l.asked.Store(true)
+	l.cmd.Process.Signal(syscall.SIGTERM)
 	timer := time.NewTimer(stopPatience)
 	defer timer.Stop()
 	select {
-	case err := <-p.ended:
-		if status, is := p.cmd.ProcessState.Sys().(syscall.WaitStatus); err != nil && is && status.Signal() == syscall.SIGTERM {
-			return nil // the signal came so early that the program did not know yet what to do about it
-		}
-		if err != nil {
-			return fmt.Errorf("on SIGTERM %s ended with %w", p.name, err)
-		}
-		return nil
+	case <-l.ended:
 	case <-timer.C:
-		p.cmd.Process.Kill()
-		<-p.ended
-		return fmt.Errorf("%s did not end within %s of SIGTERM", p.name, stopPatience)
+		l.cmd.Process.Kill()
+		<-l.ended
+		p.note("%s did not end within %s of SIGTERM", p.name, stopPatience)
+		return
+	}
+	// Before it has logged anything, the program does not know yet what to do about the signal.
+	info, err := os.Stat(p.log)
+	early := err == nil && info.Size() == l.began && l.cmd.ProcessState.Sys().(syscall.WaitStatus).Signal() == syscall.SIGTERM
+	if l.err != nil && !early {
+		p.note("on SIGTERM %s ended with %v", p.name, l.err)
 	}
 }
 
@@ -81,9 +120,15 @@ func (p *process) stop() error {
 func (p *process) kill(ctx context.Context, d time.Duration) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.noticeEnd()
-	p.cmd.Process.Kill()
-	<-p.ended
+	if err := p.revive(); err != nil {
+		return err
+	}
+	p.life.asked.Store(true)
+	p.life.cmd.Process.Kill()
+	<-p.life.ended
+	if status := p.life.cmd.ProcessState.Sys().(syscall.WaitStatus); status.Signal() != syscall.SIGKILL {
+		p.note("%s ended by itself: %v", p.name, p.life.cmd.ProcessState)
+	}
 	sleep(ctx, d)
 	return p.start()
 }
@@ -92,10 +137,10 @@ func (p *process) kill(ctx context.Context, d time.Duration) error {
 func (p *process) restart(ctx context.Context, d time.Duration) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.noticeEnd()
-	if err := p.stop(); err != nil {
-		p.fell = append(p.fell, err.Error())
+	if err := p.revive(); err != nil {
+		return err
 	}
+	p.stop()
 	sleep(ctx, d)
 	return p.start()
 }
@@ -104,23 +149,14 @@ func (p *process) restart(ctx context.Context, d time.Duration) error {
 func (p *process) freeze(ctx context.Context, d time.Duration) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
+	if err := p.revive(); err != nil {
+		return err
+	}
+	if err := p.life.cmd.Process.Signal(syscall.SIGSTOP); err != nil {
 		return err
 	}
 	sleep(ctx, d)
-	return p.cmd.Process.Signal(syscall.SIGCONT)
-}
-
-// noticeEnd remembers that the process has ended by itself, and starts it, as whoever runs it would.
-func (p *process) noticeEnd() {
-	select {
-	case err := <-p.ended:
-		p.fell = append(p.fell, fmt.Sprintf("%s ended by itself: %v", p.name, err))
-		if err := p.start(); err != nil {
-			p.fell = append(p.fell, err.Error())
-		}
-	default:
-	}
+	return p.life.cmd.Process.Signal(syscall.SIGCONT)
 }
 
 // fleet is all processes of the services.
@@ -128,12 +164,16 @@ type fleet struct {
 	processes []*process
 	wires     wires
 	http      *http.Client
+	stopping  sync.Once
 }
+
+// poolSize is how many sessions on Postgres a process may have.
+const poolSize = 6
 
 // settings that all processes have. Failed messages are tried long enough for an outage of the gateway, and one more right after it;
 // a server may be away for longer than usual while a process starts.
 var settings = []string{
-	"LOG_FORMAT=json", "START_TIMEOUT=3m", "DB_MAX_CONNS=6", "RETRY_DELAYS=1s,2s,5s,10s,20s,30s,30s,30s,30s",
+	"LOG_FORMAT=json", "START_TIMEOUT=3m", fmt.Sprintf("DB_MAX_CONNS=%d", poolSize), "RETRY_DELAYS=1s,2s,5s,10s,20s,30s,30s,30s,30s",
 	"GATEWAY_TIMEOUT=2s", "CARRIER_TIMEOUT=2s", "GORACE=halt_on_error=0 atexit_sleep_ms=0",
 }
 
@@ -172,30 +212,50 @@ func (f *fleet) start() error {
 	return nil
 }
 
-// stop ends every process in good order, and tells what was not in order.
-func (f *fleet) stop() (found []string) {
+// revive starts every process that has ended by itself.
+func (f *fleet) revive() error {
+	for _, p := range f.processes {
+		p.mu.Lock()
+		err := p.revive()
+		p.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stop ends every process in good order. To call it again does nothing.
+func (f *fleet) stop() { f.stopping.Do(f.end) }
+
+func (f *fleet) end() {
 	var group sync.WaitGroup
 	for _, p := range f.processes {
-		if p.cmd == nil {
+		if p.life == nil {
 			continue
 		}
 		group.Go(func() {
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			p.noticeEnd()
-			if err := p.stop(); err != nil {
-				p.fell = append(p.fell, err.Error())
-			}
+			p.stop()
 		})
 	}
 	group.Wait()
 	for _, p := range f.processes {
-		found = append(found, p.fell...)
 		for _, l := range p.links {
 			l.remove()
 		}
 	}
 	f.http.CloseIdleConnections()
+}
+
+// fell lists what processes did that nobody had asked for.
+func (f *fleet) fell() (found []string) {
+	for _, p := range f.processes {
+		p.noted.Lock()
+		found = append(found, p.fell...)
+		p.noted.Unlock()
+	}
 	return found
 }
 
@@ -228,11 +288,14 @@ func (p *process) link(server string) *link {
 	return p.links[slices.IndexFunc(p.links, func(l *link) bool { return l.name == p.name+linkTo+server })]
 }
 
-// stage tells what can be a target.
-func (f *fleet) stage(queues []string) (s stage) {
+// stage tells what can be a target. One process, which the seed chooses, lives from beginning to end: whatever leaks, leaks there.
+func (f *fleet) stage(survivor int, queues []string) (s stage) {
 	s.queues = queues
-	for _, p := range f.processes {
+	for i, p := range f.processes {
 		s.processes = append(s.processes, p.name)
+		if i != survivor%len(f.processes) {
+			s.mortals = append(s.mortals, p.name)
+		}
 		for _, l := range p.links {
 			s.links = append(s.links, l.name)
 		}

@@ -33,6 +33,7 @@ type order struct {
 	CancelReason string `json:"cancel_reason"`
 	Total        string `json:"total_amount"`
 	Currency     string `json:"currency"`
+	Items        []item `json:"items"`
 }
 
 func (o order) end() string {
@@ -66,6 +67,7 @@ func (j *judge) orders(ctx context.Context) (map[string]order, error) {
 func (j *judge) compare(orders map[string]order) (found []string) {
 	j.bank.mu.Lock()
 	defer j.bank.mu.Unlock()
+	known := map[string]bool{}
 	complain := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
 	for _, p := range j.shop.promises {
 		o, exists := orders[p.id]
@@ -77,11 +79,15 @@ func (j *judge) compare(orders map[string]order) (found []string) {
 			complain("order %s (%s) was accepted as %s, and is not there", p.key, p.name, p.id)
 			continue
 		}
-		delete(orders, p.id)
+		known[p.id] = true
+		if o.Total != p.total || contents(o.Items) != p.items {
+			complain("order %s (%s) is of %s %s, but was placed for %s %s", p.id, p.name, o.Total, contents(o.Items), p.total, p.items)
+		}
 		if !slices.Contains(p.ends, o.end()) {
 			complain("order %s (%s) ended as %s, want %s", p.id, p.name, o.end(), strings.Join(p.ends, " or "))
 		}
-		if o.end() == calledOff && p.cancelled != http.StatusAccepted {
+		// The first of two requests may have been heard, and its answer lost.
+		if o.end() == calledOff && p.cancelled != http.StatusAccepted && !p.unsure {
 			complain("order %s (%s) is cancelled by its customer, who was answered %d", p.id, p.name, p.cancelled)
 		}
 		if p.cancel && p.cancelled != http.StatusAccepted && p.cancelled != http.StatusConflict {
@@ -90,16 +96,24 @@ func (j *judge) compare(orders map[string]order) (found []string) {
 		found = append(found, j.bank.audit(o)...)
 	}
 	for id := range orders {
-		complain("order %s is there, and nobody knows of it", id)
+		if !known[id] {
+			complain("order %s is there, and nobody knows of it", id)
+		}
+	}
+	for id := range j.bank.ledger {
+		if _, exists := orders[id]; !exists {
+			complain("the bank has done something for order %s, which is not there", id)
+		}
 	}
 	return append(found, j.bank.strange...)
 }
 
-// audit compares an order with what the outside world has done for it.
+// audit compares an order with what the outside world has done for it. It is called with the lock held.
 func (b *bank) audit(o order) []string {
 	a, money := b.ledger[o.ID], o.Total+" "+o.Currency
 	kept, parcel := a.charged != "" && a.refunded == "", a.parcel
-	if should := o.end() == shipped; kept == should && parcel == should && (!kept || a.charged == money) {
+	should := o.end() == shipped
+	if kept == should && parcel == should && (!kept || a.charged == money) && (!parcel || a.items == contents(o.Items)) {
 		return nil
 	}
 	return []string{fmt.Sprintf("order %s of %s ended as %s, but the bank's books say %+v", o.ID, money, o.end(), a)}
@@ -184,61 +198,92 @@ func (f *fleet) goroutines(ctx context.Context) (map[string]int, error) {
 
 // slack is by how many goroutines a process may differ from its first quiet moment: connections of pools and of HTTP clients that are
 // kept for a while.
-const slack = 25
+const slack = 10
 
-// leftovers waits until every process has as few goroutines as before the load.
-func (j *judge) leftovers(ctx context.Context, before map[string]int) []string {
-	ctx, stop := context.WithTimeout(ctx, 2*time.Minute)
-	defer stop()
-	err := until(ctx, func() error {
-		now, err := j.fleet.goroutines(ctx)
-		if err != nil {
-			return err
+// leftovers waits until every process has as few goroutines as before the load, and as many connections as it needs.
+func (j *judge) leftovers(ctx context.Context, before map[string]int) (found []string) {
+	j.fleet.http.CloseIdleConnections()
+	for _, look := range []func(context.Context) error{
+		func(ctx context.Context) error { return j.goroutines(ctx, before) },
+		func(ctx context.Context) error { return j.connections(ctx, 2) }, // one to consume, one to publish
+		func(ctx context.Context) error { return j.sessions(ctx, poolSize) },
+	} {
+		limited, stop := context.WithTimeout(ctx, time.Minute)
+		if err := until(limited, func() error { return look(limited) }); err != nil {
+			found = append(found, err.Error())
 		}
-		for name, n := range now {
-			if n > before[name]+slack {
-				err = errors.Join(err, fmt.Errorf("%s has %d goroutines; it had %d before the load", name, n, before[name]))
-			}
-		}
-		return err
-	})
-	if err != nil {
-		return []string{err.Error()}
+		stop()
 	}
-	return nil
+	return found
 }
 
-// connections looks for any that the services left on the servers.
-func (j *judge) connections(ctx context.Context) []string {
+// nothing waits until the servers know of no connection, after every process has ended.
+func (j *judge) nothing(ctx context.Context) (found []string) {
 	ctx, stop := context.WithTimeout(ctx, 30*time.Second)
 	defer stop()
-	err := until(ctx, func() error {
-		out, err := j.servers.Control(ctx, "-q", "list_connections", "client_properties")
-		if err == nil && bytes.Contains(out, []byte("orderflow ")) {
-			err = fmt.Errorf("the services left connections on RabbitMQ: %.300s", out)
-		}
-		if err != nil {
-			return err
-		}
-		return j.sessions(ctx)
-	})
-	if err != nil {
-		return []string{err.Error()}
+	if err := until(ctx, func() error { return errors.Join(j.connections(ctx, 0), j.sessions(ctx, 0)) }); err != nil {
+		found = append(found, err.Error())
 	}
-	return nil
+	return found
 }
 
-func (j *judge) sessions(ctx context.Context) error {
+func (j *judge) goroutines(ctx context.Context, before map[string]int) error {
+	now, err := j.fleet.goroutines(ctx)
+	for name, n := range now {
+		if n > before[name]+slack {
+			err = errors.Join(err, fmt.Errorf("%s has %d goroutines; it had %d before the load", name, n, before[name]))
+		}
+	}
+	return err
+}
+
+// connections counts those on RabbitMQ: each process has to have so many.
+func (j *judge) connections(ctx context.Context, each int) error {
+	out, err := j.servers.Control(ctx, "-q", "list_connections", "client_properties")
+	for _, service := range services {
+		n, want := bytes.Count(out, fmt.Appendf(nil, `"orderflow %s (`, service)), each*len(j.fleet.of(service))
+		if err == nil && n != want {
+			err = fmt.Errorf("%s has %d connections to RabbitMQ, want %d", service, n, want)
+		}
+	}
+	return err
+}
+
+// sessions counts those on Postgres: each process has at most so many.
+func (j *judge) sessions(ctx context.Context, each int) error {
 	db, err := pgx.Connect(ctx, j.servers.DatabaseURL)
 	if err != nil {
 		return err
 	}
 	defer db.Close(ctx)
-	var left []string
-	err = db.QueryRow(ctx, `
-		SELECT array_agg(application_name || ': ' || query) FROM pg_stat_activity WHERE application_name LIKE 'orderflow %'`).Scan(&left)
-	if err == nil && len(left) > 0 {
-		err = fmt.Errorf("the services left sessions on Postgres: %q", left)
+	for _, service := range services {
+		var n int
+		err := db.QueryRow(ctx, "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1", "orderflow "+service).Scan(&n)
+		if most := each * len(j.fleet.of(service)); err == nil && n > most {
+			err = fmt.Errorf("%s has %d sessions on Postgres, more than %d", service, n, most)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
+}
+
+// quiet waits until no queue but those for dead letters has a message, waiting or in hand.
+func (j *judge) quiet(ctx context.Context, patience time.Duration) (found []string) {
+	ctx, stop := context.WithTimeout(ctx, patience)
+	defer stop()
+	err := until(ctx, func() (err error) {
+		out, err := j.servers.Control(ctx, "-q", "list_queues", "-p", "orderflow", "--no-table-headers", "name", "messages")
+		for line := range strings.Lines(string(out)) {
+			if f := strings.Fields(line); len(f) == 2 && !strings.HasSuffix(f[0], ".dlq") && f[1] != "0" {
+				err = errors.Join(err, fmt.Errorf("queue %s has %s messages, and everything should be over", f[0], f[1]))
+			}
+		}
+		return err
+	})
+	if err != nil {
+		found = append(found, err.Error())
+	}
+	return found
 }

@@ -7,12 +7,10 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"maps"
 	"math/rand/v2"
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -130,28 +128,19 @@ const (
 	askPatience   = time.Minute     // until every customer has an answer after that
 )
 
-// run is one run, from the build to the report. An error says that the run itself went wrong.
+// run is one run, from the build to the report. An error says that it did not come to a trial.
 func (o options) run(ctx context.Context, b *bug, say func(string, ...any)) (r *report, err error) {
-	dir, err := os.MkdirTemp("", "orderflow-chaos-*")
+	dir, err := o.directory()
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
-		if err == nil && r.OK && o.logs == "" {
+		if o.logs == "" && err == nil && r.OK {
 			os.RemoveAll(dir)
-			return
+		} else {
+			say("logs and binary are in %s", dir)
 		}
-		say("logs and binary are in %s", dir)
 	}()
-	if o.logs != "" {
-		os.RemoveAll(dir)
-		if dir, err = filepath.Abs(o.logs); err == nil {
-			err = os.MkdirAll(dir, 0o755)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
 	say("chaos with seed %d for %s at %v orders/s", o.seed, o.duration, o.rate)
 	binary, err := build(ctx, dir, o.race, b)
 	if err != nil {
@@ -176,12 +165,7 @@ func (o options) run(ctx context.Context, b *bug, say func(string, ...any)) (r *
 	if err != nil {
 		return nil, err
 	}
-	stopped := false
-	defer func() {
-		if !stopped {
-			fleet.stop()
-		}
-	}()
+	defer fleet.stop()
 	if err := fleet.start(); err != nil {
 		return nil, err
 	}
@@ -194,84 +178,105 @@ func (o options) run(ctx context.Context, b *bug, say func(string, ...any)) (r *
 	if err != nil {
 		return nil, err
 	}
-	listening, deafen := context.WithCancel(ctx)
-	tap.run(listening)
 	defer tap.close()
+	listening, deafen := context.WithCancel(ctx)
 	defer deafen()
+	tap.run(listening)
 
-	w := &world{servers: servers, fleet: fleet, bank: bank, tap: tap, say: say}
-	shop := newShop(fleet, o.seed, o.rate)
-	j := &judge{world: w, shop: shop, binary: binary, env: []string{"AMQP_URL=" + servers.AMQPURL, "DATABASE_URL=" + servers.DatabaseURL}}
-	if err := shop.open(starting, int(o.rate*o.duration.Seconds())); err != nil {
+	j := &judge{
+		world: &world{servers: servers, fleet: fleet, bank: bank, tap: tap, say: say}, shop: newShop(fleet, o.seed, o.rate), binary: binary,
+		env: []string{"AMQP_URL=" + servers.AMQPURL, "DATABASE_URL=" + servers.DatabaseURL},
+	}
+	if err := j.shop.open(starting, int(o.rate*o.duration.Seconds())); err != nil {
 		return nil, err
 	}
-	stage := fleet.stage(workQueues)
-	before, err := fleet.goroutines(starting)
-	if err != nil {
-		return nil, err
-	}
-	r = &report{Seed: o.seed, Duration: o.duration.String(), Bug: o.bug, Processes: stage.processes}
+	stage := fleet.stage(chance.Int(), workQueues)
+	r = &report{Seed: o.seed, Duration: o.duration.String(), Bug: o.bug, Processes: stage.processes, Found: []string{}}
+	o.trial(ctx, j, stage, r)
+	r.OK = len(r.Found) == 0
+	return r, nil
+}
 
-	// The load, and what goes wrong meanwhile.
-	say("%s run; the load begins", strings.Join(stage.processes, ", "))
-	trading, close := context.WithCancel(ctx)
-	defer close()
-	selling, stopSelling := context.WithTimeout(trading, o.duration)
+// directory is where binary and logs go.
+func (o options) directory() (string, error) {
+	if o.logs == "" {
+		return os.MkdirTemp("", "orderflow-chaos-*")
+	}
+	dir, err := filepath.Abs(o.logs)
+	if err == nil {
+		err = os.MkdirAll(dir, 0o755)
+	}
+	return dir, err
+}
+
+// trial places orders while things go wrong, waits until everything has come to rest, and notes what is not as it was promised. What
+// keeps it from looking is a finding, too: everything had worked before.
+func (o options) trial(ctx context.Context, j *judge, stage stage, r *report) {
+	find := func(found ...string) { r.Found = append(r.Found, found...) }
+	check := func(err error) {
+		if err != nil {
+			find(err.Error())
+		}
+	}
+	before, err := j.fleet.goroutines(ctx)
+	check(err)
+
+	j.say("%s run; the load begins", strings.Join(stage.processes, ", "))
+	began := time.Now()
+	tell := func(what string) { j.say("%6.1fs  %s", time.Since(began).Seconds(), what) }
+	asking, hangUp := context.WithCancel(ctx)
+	defer hangUp()
+	selling, stopSelling := context.WithTimeout(asking, o.duration)
 	defer stopSelling()
-	shop.group.Go(func() { shop.trade(trading, selling) })
-	if r.Injected, err = w.play(ctx, newSchedule(o.seed, o.duration, stage)); err != nil {
-		return nil, err
-	}
-	<-selling.Done()
-	healed := time.Now()
-	say("%6.1fs  nothing is wrong any more; everything has to come right by itself", o.duration.Seconds())
-
-	// It comes to rest.
-	since := func() float64 { return time.Since(healed).Seconds() + o.duration.Seconds() }
+	j.shop.group.Go(func() { j.shop.trade(asking, selling) })
+	r.Injected, err = j.play(ctx, newSchedule(o.seed, o.duration, stage))
+	check(err)
 	for _, n := range r.Injected {
 		r.Faults += n
 	}
-	healing, done2 := context.WithTimeout(ctx, healPatience)
-	defer done2()
-	if err := fleet.ready(healing); err != nil {
-		r.Found = append(r.Found, err.Error())
-	}
-	time.AfterFunc(askPatience, close)
-	shop.group.Wait()
-	verdict, found, err := j.verify(ctx, o.patience)
-	if err != nil {
-		return nil, err
-	}
-	r.Verify, r.Found, r.Ended = verdict, append(r.Found, found...), time.Since(healed).Round(time.Second).String()
+	<-selling.Done()
+	healed := time.Now()
+	tell("nothing is wrong any more; everything has to come right by itself")
 
-	// Judgement.
-	say("%6.1fs  every order has ended", since())
-	all, err := j.orders(ctx)
-	if err != nil {
-		return nil, err
+	healing, done := context.WithTimeout(ctx, healPatience)
+	defer done()
+	check(j.fleet.revive())
+	check(j.fleet.ready(healing))
+	last := time.AfterFunc(askPatience, hangUp)
+	defer last.Stop()
+	j.shop.group.Wait()
+	verdict, found, err := j.verify(ctx, o.patience)
+	check(err)
+	find(found...)
+	r.Ended = time.Since(healed).Round(time.Second).String()
+	tell("every order has ended, or is given up")
+	j.tap.late.Wait()
+	find(j.quiet(ctx, o.patience)...)
+	tell("every queue is empty, or is given up")
+
+	// Once more, after the last copies have come.
+	if verdict.OK {
+		verdict, found, err = j.verify(ctx, 0)
+		check(err)
+		find(found...)
 	}
-	r.Orders = orders{Accepted: len(all), Again: shop.again, Ends: map[string]int{}}
+	r.Verify = verdict
+	all, err := j.orders(ctx)
+	check(err)
+	r.Orders = orders{Accepted: len(all), Again: j.shop.again, Ends: map[string]int{}}
 	for _, o := range all {
 		r.Orders.Ends[o.end()]++
 	}
-	r.Found = append(r.Found, j.compare(maps.Clone(all))...)
-	deafen()
-	tap.group.Wait()
-	r.Found = append(r.Found, tap.repeated()...)
+	find(j.compare(all)...)
+	find(j.tap.repeated()...)
 	letters, err := j.deadLetters(ctx, stage.queues)
-	if err != nil {
-		return nil, err
-	}
-	r.Found = append(r.Found, letters...)
-	r.Found = append(r.Found, j.leftovers(ctx, before)...)
-	say("%6.1fs  every process is to stop", since())
-	stopped = true
-	r.Found = append(r.Found, fleet.stop()...)
-	say("%6.1fs  every process has stopped", since())
-	r.Found = append(r.Found, j.connections(ctx)...)
-	r.Found = append(r.Found, fleet.complaints()...)
-	r.Copies, r.Lost = tap.count(), bank.lostAnswers()
-	r.OK = len(r.Found) == 0
-	r.Found = slices.Clip(r.Found)
-	return r, nil
+	check(err)
+	find(letters...)
+	find(j.leftovers(ctx, before)...)
+	tell("every process is to stop")
+	j.fleet.stop()
+	find(j.fleet.fell()...)
+	find(j.nothing(ctx)...)
+	find(j.fleet.complaints()...)
+	r.Copies, r.Lost = j.tap.count(), j.bank.lostAnswers()
 }

@@ -61,6 +61,7 @@ const (
 // stage is what can be a target.
 type stage struct {
 	processes []string
+	mortals   []string // those that may be killed
 	links     []string
 	queues    []string
 }
@@ -74,6 +75,7 @@ type card struct {
 }
 
 func processes(s stage) []string { return s.processes }
+func mortals(s stage) []string   { return s.mortals }
 func links(s stage) []string     { return s.links }
 func queues(s stage) []string    { return s.queues }
 func progress(stage) []string    { return []string{"order.progress"} }
@@ -85,9 +87,9 @@ const s = time.Second
 
 // deck has every kind, so that all of them come in turn, in an order that the seed decides.
 var deck = []card{
-	{killService, 3, 0, 3 * s, processes},
-	{killBusyService, 4, 0, 3 * s, processes},
-	{restartService, 2, 0, 1 * s, processes},
+	{killService, 3, 0, 3 * s, mortals},
+	{killBusyService, 4, 0, 3 * s, mortals},
+	{restartService, 2, 0, 1 * s, mortals},
 	{freezeService, 2, 20 * s, 20 * s, processes},
 	{killServer, 3, 1 * s, 5 * s, servers},
 	{freezeServer, 1, 2 * s, 8 * s, servers},

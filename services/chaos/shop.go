@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -63,9 +62,22 @@ type promise struct {
 	key       string
 	body      []byte
 	after     time.Duration // until it is called off
-	id        string        // "" until there was a 201
-	cancelled int           // the status of the answer to the cancellation, or 0
+	total     string        // of its items
+	items     string
+	id        string // "" until there was a 201
+	cancelled int    // the status of the answer to the cancellation, or 0
+	unsure    bool   // the cancellation was sent more than once, since an answer was lost
 }
+
+// item is a line of an order.
+type item struct {
+	ProductID string `json:"product_id"`
+	Quantity  int64  `json:"quantity"`
+	UnitPrice string `json:"unit_price"`
+}
+
+// contents is items in a form that can be compared.
+func contents(items []item) string { return fmt.Sprint(items) }
 
 // shop places orders at a steady rate, and remembers what it was promised.
 type shop struct {
@@ -136,17 +148,16 @@ func (s *shop) think(r *rand.Rand, n int) *promise {
 		at -= articles[i].share
 	}
 	a := &articles[i]
-	type item struct {
-		ProductID string `json:"product_id"`
-		Quantity  int64  `json:"quantity"`
-		UnitPrice string `json:"unit_price"`
+	items, total := []item{}, int64(0)
+	add := func(product string, quantity, cents int64) {
+		items = append(items, item{product, quantity, euros(cents)})
+		total += quantity * cents
 	}
-	items := []item{}
 	for i := range 1 + r.IntN(plentyOf) {
-		items = append(items, item{fmt.Sprintf(plenty, i), 1 + r.Int64N(5), fmt.Sprintf("%d.%02d", r.IntN(100), r.IntN(100))})
+		add(fmt.Sprintf(plenty, i), 1+r.Int64N(5), r.Int64N(10_000))
 	}
 	if a.product != "" {
-		items = append(items, item{a.product, a.amount, "1.00"})
+		add(a.product, a.amount, 100)
 	}
 	method, postal := "pm_card", "SW1Y 4JH"
 	if a.method != "" {
@@ -162,16 +173,21 @@ func (s *shop) think(r *rand.Rand, n int) *promise {
 	if err != nil {
 		panic(err) // it is made of strings and numbers
 	}
-	p := &promise{article: a, key: fmt.Sprintf("chaos-%d-%d", s.seed, n), body: body, after: time.Duration(r.Int64N(int64(250 * time.Millisecond)))}
+	p := &promise{
+		article: a, key: fmt.Sprintf("chaos-%d-%d", s.seed, n), body: body, total: euros(total), items: contents(items),
+		after: time.Duration(r.Int64N(int64(250 * time.Millisecond))),
+	}
 	s.mu.Lock()
 	s.promises = append(s.promises, p)
 	s.mu.Unlock()
 	return p
 }
 
+func euros(cents int64) string { return fmt.Sprintf("%d.%02d", cents/100, cents%100) }
+
 // pursue places an order and calls it off, if it is of that sort.
 func (s *shop) pursue(ctx context.Context, p *promise, r *rand.Rand) {
-	status, answer := s.insist(ctx, r, "/v1/orders", p.body, p.key)
+	status, answer, _ := s.insist(ctx, r, "/v1/orders", p.body, p.key)
 	if status == 0 {
 		return
 	}
@@ -187,8 +203,8 @@ func (s *shop) pursue(ctx context.Context, p *promise, r *rand.Rand) {
 		return
 	}
 	sleep(ctx, p.after)
-	if status, _ = s.insist(ctx, r, "/v1/orders/"+order.ID+"/cancel", nil, ""); status != 0 {
-		s.set(func() { p.cancelled = status })
+	if status, _, again := s.insist(ctx, r, "/v1/orders/"+order.ID+"/cancel", nil, ""); status != 0 {
+		s.set(func() { p.cancelled, p.unsure = status, again })
 	}
 }
 
@@ -198,20 +214,22 @@ func (s *shop) set(change func()) {
 	change()
 }
 
-// insist posts to any of the order service's processes until one of them answers something other than that it cannot.
-func (s *shop) insist(ctx context.Context, r *rand.Rand, path string, body []byte, key string) (int, []byte) {
+// insist posts to any of the order service's processes until one of them answers something other than that it cannot. It tells
+// whether it had to do so more than once.
+func (s *shop) insist(ctx context.Context, r *rand.Rand, path string, body []byte, key string) (status int, answer []byte, again bool) {
 	counters := s.fleet.of("order")
 	for pause := 50 * time.Millisecond; ctx.Err() == nil; pause = min(2*pause, 2*time.Second) {
 		status, answer, err := s.send(ctx, counters[r.IntN(len(counters))], http.MethodPost, path, body, key)
 		if err == nil && status < http.StatusInternalServerError {
-			return status, answer
+			return status, answer, again
 		}
+		again = true
 		s.mu.Lock()
 		s.again++
 		s.mu.Unlock()
 		sleep(ctx, pause/2+time.Duration(r.Int64N(int64(pause))))
 	}
-	return 0, nil
+	return 0, nil, again
 }
 
 func (s *shop) send(ctx context.Context, to *process, method, path string, body []byte, key string) (int, []byte, error) {
@@ -253,15 +271,18 @@ func (f *fleet) get(ctx context.Context, from *process, path string, into any) e
 	return json.Unmarshal(answer, into)
 }
 
-// until asks again and again until ask returns nil, and returns its last word when ctx has ended.
-func until(ctx context.Context, ask func() error) error {
+// until asks again and again until ask returns nil, and returns its last word when ctx has ended: the last that was not cut short.
+func until(ctx context.Context, ask func() error) (last error) {
 	for {
 		err := ask()
 		if err == nil {
 			return nil
 		}
+		if ctx.Err() == nil || last == nil {
+			last = err
+		}
 		if sleep(ctx, 200*time.Millisecond); ctx.Err() != nil {
-			return errors.Join(err, ctx.Err())
+			return fmt.Errorf("%w (%w)", last, ctx.Err())
 		}
 	}
 }

@@ -19,7 +19,8 @@ type tap struct {
 	broker    *mq.Broker
 	publisher *mq.Publisher
 	seed      uint64
-	group     sync.WaitGroup
+	listener  sync.WaitGroup
+	late      sync.WaitGroup // copies that are still to come
 
 	mu     sync.Mutex
 	said   map[string]map[string]bool // ids of events, by order and type
@@ -54,7 +55,7 @@ func openTap(ctx context.Context, seed uint64, url string) (*tap, error) {
 
 // run listens until ctx ends.
 func (t *tap) run(ctx context.Context) {
-	t.group.Go(func() {
+	t.listener.Go(func() {
 		t.broker.Consume(ctx, mq.ConsumerConfig{Queue: tapQueue, Prefetch: 500, Batch: 100}, func(batch []*mq.Delivery) {
 			for _, d := range batch {
 				t.hear(ctx, d)
@@ -64,9 +65,10 @@ func (t *tap) run(ctx context.Context) {
 	})
 }
 
-// close waits until everything has been heard that was under way, and leaves nothing of the tap on the broker but its queue.
+// close leaves nothing of the tap on the broker but its queue. The context of run must have ended.
 func (t *tap) close() {
-	t.group.Wait()
+	t.listener.Wait()
+	t.late.Wait()
 	t.broker.Close()
 }
 
@@ -113,7 +115,7 @@ func (t *tap) dice(what string) uint64 {
 func (t *tap) repeat(ctx context.Context, d *mq.Delivery, after time.Duration) {
 	c := d.Copy()
 	c.Headers[mark] = "1"
-	t.group.Go(func() {
+	t.late.Go(func() {
 		if sleep(ctx, after); ctx.Err() != nil {
 			return
 		}
@@ -152,7 +154,12 @@ func (t *tap) multiply(ctx context.Context, d time.Duration) error {
 func (t *tap) holdBack(ctx context.Context, queue string, d time.Duration) error {
 	ctx, stop := context.WithTimeout(ctx, d)
 	defer stop()
-	return t.broker.Consume(ctx, mq.ConsumerConfig{Queue: queue, Prefetch: 50, Batch: 50}, func([]*mq.Delivery) {})
+	held := 0
+	take := func(batch []*mq.Delivery) { held += len(batch) }
+	if err := t.broker.Consume(ctx, mq.ConsumerConfig{Queue: queue, Prefetch: 50, Batch: 50}, take); err != nil || held > 0 {
+		return err
+	}
+	return errNoEffect
 }
 
 // repeated lists what was said in more than one event.

@@ -77,8 +77,8 @@ const (
 	downstream = "downstream"
 )
 
-// spoil puts toxics on the link for a while, in one direction or in both.
-func (l *link) spoil(ctx context.Context, d time.Duration, kind, attributes string, directions ...string) error {
+// spoil puts toxics on the link, in one direction or in both, while something goes on.
+func (l *link) spoil(meanwhile func(), kind, attributes string, directions ...string) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, direction := range directions {
@@ -87,17 +87,20 @@ func (l *link) spoil(ctx context.Context, d time.Duration, kind, attributes stri
 			return errors.Join(fmt.Errorf("%s on %s: %w", kind, l.name, err), l.cure())
 		}
 	}
-	sleep(ctx, d)
+	meanwhile()
 	return l.cure()
 }
+
+// forTime is to spoil a link for a while.
+func forTime(ctx context.Context, d time.Duration) func() { return func() { sleep(ctx, d) } }
 
 // cure takes all toxics off. Where a connection dies meanwhile, the library may wait for it for ever (its issue 558); then the proxy
 // is given up with all its connections, and a new one takes its place.
 func (l *link) cure() error {
-	cured := make(chan struct{})
+	cured, toxics := make(chan struct{}), l.proxy.Toxics
 	go func() {
 		defer close(cured)
-		l.proxy.Toxics.ResetToxics(context.Background())
+		toxics.ResetToxics(context.Background())
 	}()
 	timer := time.NewTimer(cureLimit)
 	defer timer.Stop()
@@ -115,22 +118,23 @@ const cureLimit = 5 * time.Second
 
 // truncate lets so many bytes pass on each connection, and then ends it.
 func (l *link) truncate(ctx context.Context, d time.Duration, bytes int, direction string) error {
-	return l.spoil(ctx, d, "limit_data", fmt.Sprintf(`"bytes": %d`, bytes), direction)
+	return l.spoil(forTime(ctx, d), "limit_data", fmt.Sprintf(`"bytes": %d`, bytes), direction)
 }
 
 // stall holds back what is sent, and delivers it late.
 func (l *link) stall(ctx context.Context, d time.Duration) error {
-	return l.spoil(ctx, d, "latency", fmt.Sprintf(`"latency": %d`, d.Milliseconds()), upstream, downstream)
+	return l.spoil(forTime(ctx, d), "latency", fmt.Sprintf(`"latency": %d`, d.Milliseconds()), upstream, downstream)
 }
 
 // swallow loses what is sent, without a word, and ends the connections afterwards.
 func (l *link) swallow(ctx context.Context, d time.Duration) error {
-	return l.spoil(ctx, d, "timeout", `"timeout": 0`, upstream, downstream)
+	return l.spoil(forTime(ctx, d), "timeout", `"timeout": 0`, upstream, downstream)
 }
 
-// slow makes every answer late.
-func (l *link) slow(ctx context.Context, d, latency time.Duration) error {
-	return l.spoil(ctx, d, "latency", fmt.Sprintf(`"latency": %d, "jitter": %d`, latency.Milliseconds(), latency.Milliseconds()/2), upstream, downstream)
+// slow makes every answer late while something goes on.
+func (l *link) slow(meanwhile func(), latency time.Duration) error {
+	attributes := fmt.Sprintf(`"latency": %d, "jitter": %d`, latency.Milliseconds(), latency.Milliseconds()/2)
+	return l.spoil(meanwhile, "latency", attributes, upstream, downstream)
 }
 
 // sleep waits for d, or until ctx ends.
