@@ -3,7 +3,6 @@ package dlq
 import (
 	"math"
 	"reflect"
-	"strings"
 	"testing"
 	"time"
 
@@ -44,7 +43,7 @@ func FuzzFilter(f *testing.F) {
 		if doubt != nil && len(doubt.Error()) > 5*maxDoubt {
 			t.Errorf("an error of %d bytes: %.200s", len(doubt.Error()), doubt)
 		}
-		if again, _ := filter.Match(Read(l)); again != matches && !strings.Contains(expression, "now") && !strings.Contains(expression, "age") {
+		if again, _ := filter.Match(Read(l)); again != matches {
 			t.Errorf("first %v, then %v", matches, again)
 		}
 		if took := time.Since(began); took > limit {

@@ -56,6 +56,16 @@ func (t Tally) Total() (n int) {
 	return n
 }
 
+// count is how many met a fate.
+func (t Tally) count(fate Fate) (n int) {
+	for outcome, messages := range t.Counts {
+		if outcome.Fate == fate {
+			n += messages
+		}
+	}
+	return n
+}
+
 // Options say what Replay does.
 type Options struct {
 	From   []Source
@@ -69,6 +79,18 @@ type Options struct {
 type Source struct {
 	Queue string
 	Take  int
+	Send  int // how many of those taken may be replayed, where Take is not 0
+}
+
+// Planned returns the sources of a replay that does no more than a dry run has counted, of each queue, also where the queues
+// have changed since.
+func (r Run) Planned() (from []Source) {
+	for _, tally := range r.Tallies {
+		if n := tally.Total(); n > 0 {
+			from = append(from, Source{Queue: tally.Queue, Take: n, Send: tally.count(Replayed)})
+		}
+	}
+	return from
 }
 
 // Run is a replay that has ended.
@@ -80,11 +102,7 @@ type Run struct {
 // Count is how many dead letters met a fate.
 func (r Run) Count(fate Fate) (n int) {
 	for _, tally := range r.Tallies {
-		for outcome, messages := range tally.Counts {
-			if outcome.Fate == fate {
-				n += messages
-			}
-		}
+		n += tally.count(fate)
 	}
 	return n
 }
@@ -182,6 +200,7 @@ type drain struct {
 	tally   *Tally
 	answers chan answer // has room for everything that is in flight
 	flying  int
+	sent    int // or would have been, in a dry run
 }
 
 // answer is what the broker said to one message.
@@ -214,6 +233,9 @@ func (d *drain) take(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if outcome.Fate == Replayed && d.source.Take > 0 && d.sent == d.source.Send { // the queue is not what it was
+			return nil
+		}
 		if err := d.send(ctx, delivery, &letter, outcome); err != nil {
 			return err
 		}
@@ -235,6 +257,7 @@ func (d *drain) chosen(l Letter) bool {
 func (d *drain) send(ctx context.Context, delivery *broker.Delivery, l *Letter, outcome Outcome) error {
 	if outcome.Fate == Replayed {
 		d.replayed++
+		d.sent++
 	}
 	if outcome.Fate != Replayed || d.options.DryRun {
 		d.tally.Counts[outcome]++

@@ -106,7 +106,7 @@ func TestLimits(t *testing.T) {
 	other := deadLetter("other", "t.other")
 	other.RoutingKey = "t.other.dlq"
 	b.publish(other)
-	run := b.replay(Options{From: []Source{{Queue: dead, Take: 4}, {Queue: "t.other.dlq"}}, Max: 5})
+	run := b.replay(Options{From: []Source{{Queue: dead, Take: 4, Send: 4}, {Queue: "t.other.dlq"}}, Max: 5})
 	if got := run.Count(Replayed); got != 5 || run.Total() != 5 || len(run.Tallies) != 2 {
 		t.Errorf("replayed %d of %d: %+v", got, run.Total(), run)
 	}

@@ -21,8 +21,11 @@ import (
 
 // Filter chooses dead letters by an expression in the language of expr-lang.org, less what could take time or memory out of
 // proportion to the message: no expression and no message makes it hang. See sieve for what is left out, and why.
+//
+// Its now is the moment at which it was parsed: however often it is asked, and however late, it says the same of a message.
 type Filter struct {
 	program *vm.Program
+	now     time.Time
 }
 
 const (
@@ -52,11 +55,11 @@ var facts = []struct {
 	{"replays", types.Int, "how often it was replayed", func(l *Letter, _ *told) any { return int(l.Replays) }},
 	{"first_failed_at", types.TypeOf(time.Time{}), "a time", func(l *Letter, _ *told) any { return known(l.FirstFailedAt) }},
 	{"dead_at", types.TypeOf(time.Time{}), "a time", func(l *Letter, _ *told) any { return known(l.DeadAt) }},
-	{"age", types.TypeOf(time.Duration(0)), `since dead_at: age > duration("2h30m")`, func(l *Letter, _ *told) any {
+	{"age", types.TypeOf(time.Duration(0)), `since dead_at: age > duration("2h30m")`, func(l *Letter, t *told) any {
 		if l.DeadAt.IsZero() {
 			return nil
 		}
-		return time.Since(l.DeadAt)
+		return t.now.Sub(l.DeadAt)
 	}},
 	{"data", types.Any, "of the event: data.customer_id", func(_ *Letter, t *told) any { return t.data }},
 	{"envelope", types.Any, "the whole body as JSON: envelope.time", func(_ *Letter, t *told) any { return t.envelope }},
@@ -93,7 +96,7 @@ func ParseFilter(expression string) (*Filter, error) {
 	for _, f := range facts {
 		names[f.name] = f.is
 	}
-	s := &sieve{source: file.NewSource(expression)}
+	s := &sieve{source: file.NewSource(expression), now: time.Now()}
 	program, err := expr.Compile(expression, expr.Env(names), expr.AsBool(), expr.MaxNodes(maxNodes), expr.Patch(s))
 	if err == nil && s.err != nil {
 		err = s.err
@@ -102,13 +105,14 @@ func ParseFilter(expression string) (*Filter, error) {
 		known := slices.Sorted(maps.Keys(names))
 		return nil, fmt.Errorf("%w\nknown are %s", err, strings.Join(known, ", "))
 	}
-	return &Filter{program: program}, nil
+	return &Filter{program: program, now: s.now}, nil
 }
 
 // Match tells whether the expression holds for a dead letter. It does not hold where it cannot be evaluated: a field of a field
 // that this message lacks, a number compared with a text. The error says so then.
 func (f *Filter) Match(l Letter) (bool, error) {
 	told := tell(l)
+	told.now = f.now
 	env := make(map[string]any, len(facts))
 	for _, fact := range facts {
 		env[fact.name] = fact.of(&l, told)
@@ -124,8 +128,9 @@ func (f *Filter) Match(l Letter) (bool, error) {
 	return result.(bool), nil // the compiler has seen to that
 }
 
-// told is what a letter tells in its body and headers, in maps, lists and plain values.
+// told is what a letter tells in its body and headers, in maps, lists and plain values, and when it is asked.
 type told struct {
+	now            time.Time
 	envelope, data any
 	headers        map[string]any
 }
@@ -158,8 +163,11 @@ func known(t time.Time) any {
 //   - variables, map, reduce and other functions that build values can double a text over and over;
 //   - a list in a list's condition, or the message in it, is walked through once for each element;
 //   - a pattern that is found in a message, or that counts to a thousand, is a program of somebody else.
+//
+// It also puts the filter's moment in the place of now().
 type sieve struct {
 	source file.Source
+	now    time.Time
 	err    error
 }
 
@@ -171,8 +179,11 @@ func (s *sieve) Visit(node *ast.Node) {
 	case *ast.CallNode:
 		s.refuse(n, "this cannot be called; functions are %s", strings.Join(functions, ", "))
 	case *ast.BuiltinNode:
-		if !slices.Contains(functions, n.Name) {
+		switch {
+		case !slices.Contains(functions, n.Name):
 			s.refuse(n, "%s is not supported; functions are %s", n.Name, strings.Join(functions, ", "))
+		case n.Name == "now" && len(n.Arguments) == 0:
+			ast.Patch(node, &ast.ConstantNode{Value: s.now})
 		}
 	case *ast.PredicateNode:
 		ast.Walk(&n.Node, inCondition{s})

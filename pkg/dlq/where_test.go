@@ -209,3 +209,63 @@ func TestReplayTellsWhereTheFilterCannotBeApplied(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+// A filter has one moment, however long it is used: what it did not choose at first it does not choose later.
+func TestFilterHasOneMoment(t *testing.T) {
+	for _, expression := range []string{
+		`age > duration("0s")`, `now() > dead_at`, `now() - dead_at > duration("0s") and any(data.items, now() > date("2000-01-01"))`,
+	} {
+		old, err := ParseFilter(expression)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m := deadLetter("young", work)
+		m.Body = []byte(`{"data":{"items":[1]}}`)
+		m.Headers[flow.HeaderDeadAt] = old.now.Format(time.RFC3339Nano) // it is of no age
+		eventually(t, "it gets older", func() bool { return time.Since(old.now) > time.Millisecond })
+		if got, err := old.Match(Read(m)); got || err != nil {
+			t.Errorf("%s: %v, %v", expression, got, err)
+		}
+		if got, err := matches(t, expression, Read(m)); !got || err != nil {
+			t.Errorf("%s, asked anew: %v, %v", expression, got, err)
+		}
+	}
+}
+
+// The queue changes between the plan and what is done: no more is replayed than was planned.
+func TestReplayAsPlanned(t *testing.T) {
+	b := newBench(t)
+	b.publish(deadLetter("1", work), deadLetter("2", work), deadLetter("30", work), deadLetter("40", work))
+	small, err := ParseFilter(`int(id) < 10`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan := b.replay(Options{Where: small, DryRun: true})
+	g, err := b.broker.NewGetter(t.Context(), dead)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var others []*broker.Delivery
+	for range 4 {
+		d, err := g.Next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		others = append(others, d)
+	}
+	if err := broker.Ack(others); err != nil {
+		t.Fatal(err)
+	}
+	g.Close()
+	b.publish(deadLetter("3", work), deadLetter("50", work), deadLetter("4", work), deadLetter("5", work))
+	run := b.replay(Options{Where: small, From: plan.Planned()})
+	if want := map[Outcome]int{{Replayed, work}: 2, {Unmatched, ""}: 1}; !reflect.DeepEqual(run.Tallies[0].Counts, want) {
+		t.Errorf("got %v, want %v", run.Tallies[0].Counts, want)
+	}
+	if got, want := b.ids(work), []string{"3", "4"}; !slices.Equal(got, want) {
+		t.Errorf("sent %v, want %v", got, want)
+	}
+	if got, want := b.ids(dead), []string{"50", "5"}; !slices.Equal(got, want) {
+		t.Errorf("left %v, want %v", got, want)
+	}
+}

@@ -86,12 +86,7 @@ func (r *replayCommand) replay(cmd *cobra.Command, b *broker.Broker, options dlq
 	if err := ask(cmd, plan); err != nil {
 		return dlq.Run{}, err
 	}
-	options.DryRun, options.From = false, nil
-	for _, tally := range plan.Tallies { // no more than was shown
-		if n := tally.Total(); n > 0 {
-			options.From = append(options.From, dlq.Source{Queue: tally.Queue, Take: n})
-		}
-	}
+	options.DryRun, options.From = false, plan.Planned() // no more than was shown
 	return dlq.Replay(cmd.Context(), b, options)
 }
 
