@@ -70,7 +70,7 @@ type where struct{ *dlq.Filter }
 // whereFlag adds --where. An expression that is wrong is wrong use of the command.
 func whereFlag(cmd *cobra.Command, w *where, usage string) {
 	cmd.Flags().Var(w, "where", usage+" for which `EXPR` holds")
-	cmd.Long += "\n\n--where EXPR chooses messages by what they tell. A message that lacks what EXPR asks for does not match, and stays. EXPR can use:\n" +
+	cmd.Long += "\n\n--where EXPR chooses messages by what they tell. A field that a message lacks is nil, which equals nothing else: != is\ntrue for it. A message to which EXPR cannot be applied does not match, and stays. EXPR can use:\n" +
 		dlq.FilterHelp()
 }
 

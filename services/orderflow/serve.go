@@ -112,7 +112,7 @@ func newServe() *cobra.Command {
 		Long: `Run services until SIGTERM or Ctrl-C, and then finish what is in hand. Each brings its database schema up to date
 and declares its queues first.
 
-Environment; what is empty counts as not set:
+Environment; what is empty counts as not set, but for RETRY_DELAYS:
   AMQP_URL                amqp://user:password@host:5672/vhost; the nodes of a cluster separated by commas. With TLS
                           amqps://user:password@host:5671/vhost?cacertfile=/path/to/ca.pem, without cacertfile the system's CAs
                           are trusted; certfile and keyfile name a certificate of the client

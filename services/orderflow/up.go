@@ -162,10 +162,11 @@ Place a first order, and see what becomes of it (its id is in the answer):
   curl -s %[1]s/v1/orders/ORDER_ID
   curl -s %[1]s/v1/orders/ORDER_ID/events
 
-Look for dead letters, from another terminal:
+Look for dead letters, and prove that everything adds up, from another terminal:
 
-  export AMQP_URL='%[6]s'
+  export AMQP_URL='%[6]s' DATABASE_URL='%[5]s'
   %[7]s dlq list
+  %[7]s verify
 
 `
 
