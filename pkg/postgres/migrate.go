@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"hash/fnv"
 	"io/fs"
 	"log/slog"
 	"time"
@@ -15,21 +14,38 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
-	"github.com/pressly/goose/v3/lock"
 )
 
 // Migrate brings a schema up to date: it makes the schema if there is none, and applies the numbered files of each folder in
 // turn, under an advisory lock, so that any number of processes may do it at once. Each folder's progress is kept in the schema,
 // in a table "<folder>_migrations". It returns the names of the files that were applied. A connection that breaks is made again
 // within cfg.Patience: each file is applied as a whole or not at all.
+//
+// cfg.Patience bounds the waiting: for connections, for the lock, for a server that says nothing. It does not bound the work: a file
+// may take as long as it takes, and does not count. While one is applied the server is pinged on a second connection instead, and given
+// up when it has not answered for ten seconds.
+//
+// Where a later version of the program has migrated the schema, the error is a *[NewerError], and everything that this version
+// knows is applied.
 func Migrate(ctx context.Context, cfg Config, files fs.FS, folders ...string) (applied []string, err error) {
-	deadline := time.Now().Add(cfg.Patience)
+	deadline := time.Now().Add(cmp.Or(cfg.Patience, connectTimeout))
+	var last error // that came before the time was over
 	for {
-		names, err := migrate(ctx, cfg, files, folders)
+		var names []string
+		names, deadline, err = migrate(ctx, cfg, deadline, files, folders)
 		applied = append(applied, names...)
-		if err == nil || !Lost(err) || !time.Now().Before(deadline) {
+		switch {
+		case err == nil:
+			return applied, nil
+		case errors.Is(err, errWaited):
+			if last != nil {
+				err = last // one that was cut off knows less
+			}
+			return applied, fmt.Errorf("%w; gave up when START_TIMEOUT was over", err)
+		case !Lost(err) && !errors.Is(err, errSilent) || cfg.Patience == 0 || !time.Now().Before(deadline):
 			return applied, err
 		}
+		last = err
 		cmp.Or(cfg.Log, slog.Default()).Warn("cannot migrate yet, trying again", "error", err)
 		select {
 		case <-time.After(tellEvery):
@@ -39,40 +55,45 @@ func Migrate(ctx context.Context, cfg Config, files fs.FS, folders ...string) (a
 	}
 }
 
-func migrate(ctx context.Context, cfg Config, files fs.FS, folders []string) ([]string, error) {
+// migrate tries it once. It returns the deadline, later by how long it has worked.
+func migrate(ctx context.Context, cfg Config, deadline time.Time, files fs.FS, folders []string) ([]string, time.Time, error) {
 	schema := cfg.Schema
 	conf, err := parse(cfg.URL)
 	if err != nil {
-		return nil, fmt.Errorf("migrate schema %q: %w", schema, err)
+		return nil, deadline, fmt.Errorf("migrate schema %q: %w", schema, err)
 	}
 	conf.ConnConfig.RuntimeParams["search_path"] = schema
 	db := stdlib.OpenDB(*conf.ConnConfig)
 	defer db.Close()
-	if err := createSchema(ctx, db, schema); err != nil {
-		return nil, fmt.Errorf("create schema %q: %w", schema, permitted(err, "CREATE on the database"))
+	ctx, turn := newTurn(ctx, db, schema, deadline)
+	defer turn.end()
+	if err := turn.reason(ctx, createSchema(ctx, db, schema)); err != nil {
+		return nil, turn.deadline, fmt.Errorf("create schema %q: %w", schema, permitted(err, "CREATE on the database"))
 	}
 	var applied []string
+	var newer error
 	for _, folder := range folders {
-		names, err := migrateFolder(ctx, db, schema, files, folder)
+		names, err := migrateFolder(ctx, turn, files, folder)
 		applied = append(applied, names...)
-		if err != nil {
-			return applied, fmt.Errorf("migrate schema %q: %w", schema, permitted(err, "USAGE and CREATE on the schema, or make it the schema's owner"))
+		if _, ok := errors.AsType[*NewerError](err); ok {
+			newer = cmp.Or(newer, err)
+		} else if err = turn.reason(ctx, err); err != nil {
+			return applied, turn.deadline, fmt.Errorf("migrate schema %q: %w", schema, permitted(err, "USAGE and CREATE on the schema, or make it the schema's owner"))
 		}
 	}
-	return applied, nil
+	if newer != nil {
+		newer = fmt.Errorf("migrate schema %q: %w", schema, newer)
+	}
+	return applied, turn.deadline, newer
 }
 
-func migrateFolder(ctx context.Context, db *sql.DB, schema string, files fs.FS, folder string) ([]string, error) {
+func migrateFolder(ctx context.Context, turn *turn, files fs.FS, folder string) (applied []string, err error) {
 	scripts, err := fs.Sub(files, folder)
 	if err != nil {
 		return nil, err
 	}
-	locker, err := lock.NewPostgresSessionLocker(lock.WithLockID(lockID(schema)), lock.WithLockTimeout(1, 120))
-	if err != nil {
-		return nil, err
-	}
-	provider, err := goose.NewProvider(goose.DialectPostgres, db, scripts,
-		goose.WithSessionLocker(locker), goose.WithTableName(schema+"."+folder+"_migrations"), goose.WithDisableGlobalRegistry(true))
+	provider, err := goose.NewProvider(goose.DialectPostgres, turn.db, scripts,
+		goose.WithSessionLocker(turn), goose.WithTableName(turn.schema+"."+folder+"_migrations"), goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return nil, err
 	}
@@ -81,27 +102,36 @@ func migrateFolder(ctx context.Context, db *sql.DB, schema string, files fs.FS, 
 	if errors.As(err, &partial) {
 		results, err = partial.Applied, fmt.Errorf("%s/%s: %w", folder, partial.Failed.Source.Path, partial.Err)
 	}
-	var applied []string
 	for _, r := range results {
-		applied = append(applied, fmt.Sprintf("%s: %s/%s", schema, folder, r.Source.Path))
+		applied = append(applied, fmt.Sprintf("%s: %s/%s", turn.schema, folder, r.Source.Path))
 	}
 	if err != nil {
 		return applied, err
 	}
-	return applied, refuseNewer(ctx, db, folder, provider)
+	return applied, findNewer(ctx, turn.db, folder, provider)
 }
 
-// refuseNewer reports a schema that a later version of the program has changed. Nothing was applied to it: what this one knows lies
+// NewerError says that a later version of the program has migrated a schema. Nothing was applied to it: what this one knows lies
 // behind it.
-func refuseNewer(ctx context.Context, db *sql.DB, folder string, provider *goose.Provider) error {
-	var applied, known int64
+type NewerError struct {
+	Folder         string
+	Applied, Known int64 // the last migration of the folder that was applied, and that the program has
+}
+
+// Error says what to do, too.
+func (e *NewerError) Error() string {
+	return fmt.Sprintf("it is newer than this program: migration %d of %s is applied, and the program knows them up to %d; "+
+		"run the version of orderflow that has applied it, or a later one", e.Applied, e.Folder, e.Known)
+}
+
+func findNewer(ctx context.Context, db *sql.DB, folder string, provider *goose.Provider) error {
+	e := NewerError{Folder: folder}
 	for _, source := range provider.ListSources() {
-		known = max(known, source.Version)
+		e.Known = max(e.Known, source.Version)
 	}
-	err := db.QueryRowContext(ctx, "SELECT coalesce(max(version_id), 0) FROM "+folder+"_migrations").Scan(&applied)
-	if err == nil && applied > known {
-		err = fmt.Errorf("it is newer than this program: migration %d of %s is applied, and the program knows them up to %d; "+
-			"run the version of orderflow that has applied it, or a later one", applied, folder, known)
+	err := db.QueryRowContext(ctx, "SELECT coalesce(max(version_id), 0) FROM "+folder+"_migrations").Scan(&e.Applied)
+	if err == nil && e.Applied > e.Known {
+		err = &e
 	}
 	return err
 }
@@ -126,10 +156,4 @@ func createSchema(ctx context.Context, db *sql.DB, schema string) error {
 		return nil // somebody else was faster
 	}
 	return err
-}
-
-func lockID(schema string) int64 {
-	h := fnv.New64a()
-	h.Write([]byte("orderflow/" + schema))
-	return int64(h.Sum64() >> 1)
 }

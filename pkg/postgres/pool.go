@@ -24,7 +24,8 @@ type Config struct {
 	Name     string // application_name, as pg_stat_activity shows it
 	MaxConns int32  // 0 leaves it to the pool
 	Log      *slog.Logger
-	// Patience is how long Open and Migrate wait for a server that does not accept connections yet, START_TIMEOUT; 0 means one try.
+	// Patience is how long Open and Migrate wait for a server that does not accept connections yet, and Migrate for others that do
+	// the same, START_TIMEOUT; 0 means one try, of ten seconds at most.
 	Patience time.Duration
 }
 

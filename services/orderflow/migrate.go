@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -23,6 +24,7 @@ func newMigrate() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			deadline := time.Now().Add(cfg.StartTimeout)
 			database := postgres.Config{URL: cfg.DatabaseURL, Name: "orderflow migrate", Patience: cfg.StartTimeout}
 			db, err := postgres.Open(cmd.Context(), database)
 			if err != nil {
@@ -31,7 +33,7 @@ func newMigrate() *cobra.Command {
 			db.Close()
 			all := []string{}
 			for _, s := range picked {
-				database.Schema = s.schema
+				database.Schema, database.Patience = s.schema, max(0, time.Until(deadline))
 				applied, err := postgres.Migrate(cmd.Context(), database, migrations.Files, migrations.Flow, s.schema)
 				if err != nil {
 					return err
