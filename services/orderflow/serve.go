@@ -110,7 +110,7 @@ func newServe() *cobra.Command {
 		Use:   "serve [service…]",
 		Short: "Run services: order, payment, inventory, shipping; all of them if none is named",
 		Long: `Run services until SIGTERM or Ctrl-C, and then finish what is in hand. Each brings its database schema up to date
-and declares its queues first.
+and declares its queues first; where a later version has migrated the schema already, it says so and goes on.
 
 Environment; what is empty counts as not set, but for RETRY_DELAYS:
   AMQP_URL                amqp://user:password@host:5672/vhost; the nodes of a cluster separated by commas. With TLS
@@ -308,6 +308,11 @@ func (p *process) openDatabase(ctx context.Context, s service, part *part) (err 
 	applied, err := postgres.Migrate(ctx, cfg, migrations.Files, migrations.Flow, s.schema)
 	if len(applied) > 0 {
 		p.log.Info("migrated", "applied", strings.Join(applied, ", "))
+	}
+	if newer, ok := errors.AsType[*postgres.NewerError](err); ok { // a release that is under way, or was taken back
+		p.log.Warn("the schema is newer than this program, going on: migrations only add", "schema", s.schema,
+			"folder", newer.Folder, "applied", newer.Applied, "known", newer.Known)
+		return nil
 	}
 	return err
 }

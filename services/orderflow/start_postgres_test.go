@@ -4,10 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"hash/fnv"
 	"net/url"
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"orderflow/pkg/devstack/devtest"
 )
@@ -68,9 +72,8 @@ func TestPostgresAtTheStart(t *testing.T) {
 			`create schema "\w+": .*permission denied.*grant the user CREATE on the database, or run .orderflow migrate. once`, false},
 		"no right to use the schema": {url(changed(t, owned.DatabaseURL, as(stranger, "secret"))), "migrate order", 1,
 			`migrate schema "orders": .*permission denied.*grant the user USAGE and CREATE on the schema`, false},
-		"a newer schema": {url(newer.DatabaseURL), "serve order", 1,
+		"a newer schema": {url(newer.DatabaseURL), "migrate", 1,
 			`migrate schema "orders": it is newer than this program: migration 77 of flow is applied, .* up to \d+; run the version of orderflow that`, false},
-		"a newer schema, migrate": {url(newer.DatabaseURL), "migrate", 1, `migration 77 of flow is applied`, false},
 		"nobody listens": {url(changed(t, env.DatabaseURL, on("127.0.0.1:1"))), "serve", 1,
 			`connect to Postgres at 127.0.0.1:1,.*connection refused \(by DATABASE_URL\)`, true},
 		"nobody listens, migrate": {url(changed(t, env.DatabaseURL, on("127.0.0.1:1"))), "migrate", 1, `connect to Postgres at 127.0.0.1:1,`, true},
@@ -79,6 +82,58 @@ func TestPostgresAtTheStart(t *testing.T) {
 		"too many connections":    {url(crowded), "serve", 1, where + `.*too many connections.*SQLSTATE 53300`, true},
 		"it is starting up":       {url(changed(t, env.DatabaseURL, on(front(t, "", startingUp).address))), "serve", 1, where + `.*starting up.*SQLSTATE 57P03`, true},
 	})
+}
+
+// TestMigrateHasOneDeadline keeps the program from migrating a first schema for a while, and the next one for good: START_TIMEOUT is
+// for all of them together.
+func TestMigrateHasOneDeadline(t *testing.T) {
+	t.Parallel()
+	env := *devtest.New(t)
+	conn, err := pgx.Connect(t.Context(), env.DatabaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	lock := func(f, schema string) {
+		t.Helper()
+		h := fnv.New64a()
+		h.Write([]byte("orderflow/" + schema))
+		if _, err := conn.Exec(t.Context(), "SELECT "+f+"($1)", int64(h.Sum64()>>1)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lock("pg_advisory_lock", "orders")
+	lock("pg_advisory_lock", "payment")
+	const patience = 10 * time.Second
+	began := time.Now()
+	w := wait(t, settings(env, "START_TIMEOUT="+patience.String()), "migrate")
+	<-time.After(patience * 7 / 10)
+	lock("pg_advisory_unlock", "orders")
+	w.endsWith(1)
+	if took := time.Since(began); took > patience*14/10 {
+		t.Errorf("it took %s, and START_TIMEOUT is %s", took, patience)
+	}
+	const want = `migrate schema "payment": another process migrates it: `
+	if log := w.log.String(); !strings.Contains(log, want) {
+		t.Errorf("it does not say %q:\n%s", want, log)
+	}
+}
+
+// TestServeWithANewerSchema restarts a service after a later version has migrated: it says so, once, and works.
+func TestServeWithANewerSchema(t *testing.T) {
+	t.Parallel()
+	env := *devtest.New(t)
+	run(t, settings(env), "serve").stop()
+	execute(t, env, `INSERT INTO orders.flow_migrations (version_id, is_applied) VALUES (77, true)`)
+	p := run(t, settings(env), "serve")
+	const want = `"level":"WARN","msg":"the schema is newer than this program, going on: migrations only add","schema":"orders","folder":"flow","applied":77,"known":1}`
+	if log := p.log.String(); strings.Count(log, want) != 1 || strings.Count(log, "newer") != 1 {
+		t.Errorf("it does not say once %q:\n%s", want, log)
+	}
+	putStock(t, p.client, "book", 1)
+	if o := follow(t, p.client, place(t, p.client, with(goodOrder("customer"), "/items/0/product_id", "nowhere")).OrderID); o.CancelReason != "unknown_product" {
+		t.Errorf("an order ended as %s %s", o.Status, o.CancelReason)
+	}
 }
 
 // TestMigrationsAtOnce has four processes migrate the same empty database, five times: each migration is applied once.
