@@ -18,4 +18,7 @@
 //   - The orders are read first: what has ended in their snapshot is done in the later ones.
 //   - What takes its time by nature is given time: an order to end, its goods to leave the house, an event to leave an outbox.
 //   - What is broken is looked at again, until it holds or has stayed broken for a while. Only the last look counts.
+//
+// The hosts of the services and of the databases have clocks of their own. What is to be waited for is therefore a set of ids, and how
+// long something has lasted is asked of the database that has it.
 package verify
