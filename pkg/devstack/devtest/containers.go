@@ -206,34 +206,37 @@ func (s *containerServer) Start(ctx context.Context) error {
 	return s.await(ctx)
 }
 
-// Freeze pauses the container.
-func (s *containerServer) Freeze() error {
-	ctx, cancel := context.WithTimeout(context.Background(), cleanupLimit)
-	defer cancel()
-	_, err := s.engine.docker.ContainerPause(ctx, s.container.GetContainerID(), client.ContainerPauseOptions{})
-	return err
-}
+// Freeze stops all processes of the container: its first one by the engine, the others from inside. (Not every engine can pause.)
+func (s *containerServer) Freeze() error { return s.signal("STOP") }
 
-// Thaw lets it go on.
-func (s *containerServer) Thaw() error {
+// Thaw lets them go on.
+func (s *containerServer) Thaw() error { return s.signal("CONT") }
+
+func (s *containerServer) signal(name string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), cleanupLimit)
 	defer cancel()
-	_, err := s.engine.docker.ContainerUnpause(ctx, s.container.GetContainerID(), client.ContainerUnpauseOptions{})
-	return err
+	_, first := s.engine.docker.ContainerKill(ctx, s.container.GetContainerID(), client.ContainerKillOptions{Signal: name})
+	_, others := s.run(ctx, "sh", "-c", "kill -s "+name+" -- -1")
+	return errors.Join(first, others)
 }
 
 // control runs rabbitmqctl in the container.
 func (s *containerServer) control(ctx context.Context, args ...string) ([]byte, error) {
-	code, out, err := s.container.Exec(ctx, append([]string{"rabbitmqctl"}, args...), exec.Multiplexed())
+	return s.run(ctx, append([]string{"rabbitmqctl"}, args...)...)
+}
+
+// run runs a command in the container, and returns what it prints.
+func (s *containerServer) run(ctx context.Context, command ...string) ([]byte, error) {
+	code, out, err := s.container.Exec(ctx, command, exec.Multiplexed())
 	if err != nil {
-		return nil, fmt.Errorf("rabbitmqctl %v: %w", args, err)
+		return nil, fmt.Errorf("%v: %w", command, err)
 	}
 	text, err := io.ReadAll(out)
 	if err == nil && code != 0 {
 		err = fmt.Errorf("exit code %d: %s", code, text)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("rabbitmqctl %v: %w", args, err)
+		return nil, fmt.Errorf("%v: %w", command, err)
 	}
 	return text, nil
 }
