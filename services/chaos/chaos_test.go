@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -20,6 +22,7 @@ func TestMain(m *testing.M) {
 	const library = "github.com/Shopify/toxiproxy/v2"
 	goleak.VerifyTestMain(m,
 		goleak.IgnoreAnyFunction(library+".(*ToxicCollection).ResetToxics"), goleak.IgnoreAnyFunction(library+".(*ToxicLink).RemoveToxic"),
+		goleak.IgnoreAnyFunction(library+".(*Proxy).Stop"), goleak.IgnoreAnyFunction(library+".(*Proxy).server"),
 		goleak.IgnoreAnyFunction(library+".(*ToxicLink).read"), goleak.IgnoreAnyFunction(library+".(*ToxicLink).write"),
 		goleak.IgnoreAnyFunction(library+"/toxics.(*ToxicStub).Run"))
 }
@@ -181,6 +184,45 @@ func TestTheBankSeesWhatIsWrong(t *testing.T) {
 		if strange := strings.Join(b.strange, "\n"); !strings.Contains(strange, c.want) || (c.want == "") != (strange == "") {
 			t.Errorf("the bank says %q, want %q", strange, c.want)
 		}
+	}
+}
+
+// A proxy that cannot be cured is replaced, at the same address.
+func TestProxiesThatHangAreReplaced(t *testing.T) {
+	t.Parallel()
+	echo, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer echo.Close()
+	go func() {
+		for {
+			conn, err := echo.Accept()
+			if err != nil {
+				return
+			}
+			io.WriteString(conn, "hello")
+			conn.Close()
+		}
+	}()
+	l, address, err := newWires().lay("payment-1", postgres, "tcp://"+echo.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.remove()
+	hangs := l.proxy.Toxics
+	defer hangs.Unlock() // at the end, so that nothing is left over
+	if err := l.slow(hangs.Lock, time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.DialTimeout("tcp", strings.TrimPrefix(address, "tcp://"), time.Second)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	if text, err := io.ReadAll(conn); err != nil || string(text) != "hello" {
+		t.Errorf("through the new proxy: %q %v", text, err)
 	}
 }
 

@@ -94,8 +94,8 @@ func (l *link) spoil(meanwhile func(), kind, attributes string, directions ...st
 // forTime is to spoil a link for a while.
 func forTime(ctx context.Context, d time.Duration) func() { return func() { sleep(ctx, d) } }
 
-// cure takes all toxics off. Where a connection dies meanwhile, the library may wait for it for ever (its issue 558); then the proxy
-// is given up with all its connections, and a new one takes its place.
+// cure takes all toxics off. Where a connection dies meanwhile, the library may wait for it for ever (its issue 558), with a lock in hand
+// that everything else needs. Then the proxy is left to itself, with the connections that it still has, and a new one takes its place.
 func (l *link) cure() error {
 	cured, toxics := make(chan struct{}), l.proxy.Toxics
 	go func() {
@@ -109,9 +109,11 @@ func (l *link) cure() error {
 		return nil
 	case <-timer.C:
 	}
-	l.proxy.Stop()
+	go l.proxy.Stop() // closes its listener at once, and may never return
 	l.proxy = toxiproxy.NewProxy(l.wires.server, l.name, l.proxy.Listen, l.proxy.Upstream)
-	return l.proxy.Start()
+	ctx, stop := context.WithTimeout(context.Background(), cureLimit)
+	defer stop()
+	return until(ctx, l.proxy.Start)
 }
 
 const cureLimit = 5 * time.Second
