@@ -345,7 +345,8 @@ func TestDLQWithoutBroker(t *testing.T) {
 	_, errs := call(t, exitFailed, "dlq", "list")
 	contains(t, errs, "connect to RabbitMQ at 127.0.0.1:1")
 	t.Setenv("AMQP_URL", "http://127.0.0.1/")
-	call(t, exitFailed, "dlq", "list")
+	_, errs = call(t, exitUsage, "dlq", "list") // as every wrong setting, before anything is dialled
+	contains(t, errs, "AMQP_URL: address 1 of 1 cannot be parsed")
 }
 
 // many puts n dead letters into the queue.
