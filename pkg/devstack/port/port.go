@@ -5,7 +5,11 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"os"
+	"path/filepath"
 	"strconv"
+	"sync"
+	"syscall"
 )
 
 // Ports are taken from below the ranges that Linux (32768 and up) and macOS (49152 and up) give to outgoing
@@ -16,13 +20,16 @@ const (
 	highest = 31999
 )
 
-// Free returns n different ports on which nothing listens at 127.0.0.1.
-func Free(n int) ([]int, error) {
+// Free returns n different ports on which nothing listens at 127.0.0.1, and which nobody else gets from Free as long as this process
+// lives: a server takes seconds before it listens.
+func Free(n int) ([]int, error) { return free(n, rand.IntN(highest-lowest+1)) }
+
+// free looks from lowest + offset on.
+func free(n, offset int) ([]int, error) {
 	var ports []int
-	offset := rand.IntN(highest - lowest + 1)
 	for i := 0; i <= highest-lowest && len(ports) < n; i++ {
 		p := lowest + (offset+i)%(highest-lowest+1)
-		if IsFree(p) {
+		if IsFree(p) && reserve(p) {
 			ports = append(ports, p)
 		}
 	}
@@ -39,6 +46,32 @@ func IsFree(p int) bool {
 		return false
 	}
 	return l.Close() == nil
+}
+
+// reservations are locked files, kept open; the end of the process unlocks them.
+var reservations struct {
+	sync.Mutex
+	files []*os.File
+}
+
+// reserve tells whether nobody has the port reserved, and does so. Where files cannot be made, nothing is reserved.
+func reserve(p int) bool {
+	dir := filepath.Join(os.TempDir(), "orderflow-ports")
+	if os.Mkdir(dir, 0o777) == nil {
+		os.Chmod(dir, 0o777|os.ModeSticky) // for other users
+	}
+	f, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(p)), os.O_CREATE|os.O_RDONLY, 0o644)
+	if err != nil {
+		return true
+	}
+	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+		f.Close()
+		return false
+	}
+	reservations.Lock()
+	defer reservations.Unlock()
+	reservations.files = append(reservations.files, f)
+	return true
 }
 
 // Address is the loopback address of a port, "127.0.0.1:20000".
