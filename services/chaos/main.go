@@ -184,7 +184,7 @@ func (o options) run(ctx context.Context, b *bug, say func(string, ...any)) (r *
 	tap.run(listening)
 
 	j := &judge{
-		world: &world{servers: servers, fleet: fleet, bank: bank, tap: tap, say: say}, shop: newShop(fleet, o.seed, o.rate), binary: binary,
+		world: &world{servers: servers, fleet: fleet, bank: bank, tap: tap, say: say}, shop: newShop(fleet, tap, o.seed, o.rate), binary: binary,
 		env: []string{"AMQP_URL=" + servers.AMQPURL, "DATABASE_URL=" + servers.DatabaseURL},
 	}
 	if err := j.shop.open(starting, int(o.rate*o.duration.Seconds())); err != nil {

@@ -62,6 +62,7 @@ type promise struct {
 	key       string
 	body      []byte
 	after     time.Duration // until it is called off
+	moment    string        // or as soon as this event is heard of it
 	total     string        // of its items
 	items     string
 	id        string // "" until there was a 201
@@ -82,6 +83,7 @@ func contents(items []item) string { return fmt.Sprint(items) }
 // shop places orders at a steady rate, and remembers what it was promised.
 type shop struct {
 	fleet *fleet
+	tap   *tap
 	rate  float64 // orders a second
 	seed  uint64
 
@@ -96,8 +98,8 @@ type shop struct {
 // atATime bounds how many customers wait for an answer: while nothing answers, there is no use in more of them.
 const atATime = 400
 
-func newShop(f *fleet, seed uint64, rate float64) *shop {
-	return &shop{fleet: f, seed: seed, rate: rate, underway: make(chan struct{}, atATime)}
+func newShop(f *fleet, t *tap, seed uint64, rate float64) *shop {
+	return &shop{fleet: f, tap: t, seed: seed, rate: rate, underway: make(chan struct{}, atATime)}
 }
 
 // open puts the goods on the shelves.
@@ -175,7 +177,7 @@ func (s *shop) think(r *rand.Rand, n int) *promise {
 	}
 	p := &promise{
 		article: a, key: fmt.Sprintf("chaos-%d-%d", s.seed, n), body: body, total: euros(total), items: contents(items),
-		after: time.Duration(r.Int64N(int64(250 * time.Millisecond))),
+		after: time.Duration(r.Int64N(int64(250 * time.Millisecond))), moment: moments[r.IntN(len(moments))],
 	}
 	s.mu.Lock()
 	s.promises = append(s.promises, p)
@@ -184,6 +186,12 @@ func (s *shop) think(r *rand.Rand, n int) *promise {
 }
 
 func euros(cents int64) string { return fmt.Sprintf("%d.%02d", cents/100, cents%100) }
+
+// moments at which it is close whether a cancellation comes in time; "" is any other.
+var moments = []string{"", "InventoryReserved", "ShipmentCreated", "ShipmentCreated"}
+
+// momentLimit is how long a customer waits for such a moment, which may never come.
+const momentLimit = 5 * time.Second
 
 // pursue places an order and calls it off, if it is of that sort.
 func (s *shop) pursue(ctx context.Context, p *promise, r *rand.Rand) {
@@ -202,7 +210,16 @@ func (s *shop) pursue(ctx context.Context, p *promise, r *rand.Rand) {
 	if !p.cancel {
 		return
 	}
-	sleep(ctx, p.after)
+	if p.moment == "" {
+		sleep(ctx, p.after)
+	} else {
+		limited, stop := context.WithTimeout(ctx, momentLimit)
+		select {
+		case <-s.tap.heard(p.moment, order.ID):
+		case <-limited.Done():
+		}
+		stop()
+	}
 	if status, _, again := s.insist(ctx, r, "/v1/orders/"+order.ID+"/cancel", nil, ""); status != 0 {
 		s.set(func() { p.cancelled, p.unsure = status, again })
 	}

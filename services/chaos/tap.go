@@ -22,11 +22,12 @@ type tap struct {
 	listener  sync.WaitGroup
 	late      sync.WaitGroup // copies that are still to come
 
-	mu     sync.Mutex
-	said   map[string]map[string]bool // ids of events, by order and type
-	copies int                        // published again
-	lost   int                        // copies that could not be published; nobody needs them
-	stormy bool
+	mu      sync.Mutex
+	said    map[string]map[string]bool // ids of events, by order and type
+	waiting map[string]chan struct{}   // closed when the first of that order and type is heard
+	copies  int                        // published again
+	lost    int                        // copies that could not be published; nobody needs them
+	stormy  bool
 }
 
 const (
@@ -36,9 +37,11 @@ const (
 
 	copyLate = 20 * time.Second
 	// The events of one order in three are doubled, and of the others none: a copy also heals the loss of its original, which is to be
-	// noticed. In a storm each comes so many times.
-	oneIn = 3
-	storm = 5
+	// noticed. In a storm each comes so many times. The exception is the one event that nothing but the inbox keeps from being answered
+	// twice, and whose loss breaks no promise: it is doubled always.
+	oneIn  = 3
+	storm  = 5
+	always = "CancellationRequested"
 )
 
 func openTap(ctx context.Context, seed uint64, url string) (*tap, error) {
@@ -46,7 +49,7 @@ func openTap(ctx context.Context, seed uint64, url string) (*tap, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tap{broker: b, publisher: b.NewPublisher(), seed: seed, said: map[string]map[string]bool{}}
+	t := &tap{broker: b, publisher: b.NewPublisher(), seed: seed, said: map[string]map[string]bool{}, waiting: map[string]chan struct{}{}}
 	if err := b.Declare(ctx, mq.Topology{Exchange: exchange, Queues: []mq.Queue{{Name: tapQueue, RoutingKeys: []string{"#"}}}}); err != nil {
 		return nil, err
 	}
@@ -84,6 +87,10 @@ func (t *tap) hear(ctx context.Context, d *mq.Delivery) {
 	t.mu.Lock()
 	if t.said[what] == nil {
 		t.said[what] = map[string]bool{}
+		if heard := t.waiting[what]; heard != nil {
+			close(heard)
+			delete(t.waiting, what)
+		}
 	}
 	again := t.said[what][e.ID] // by a service: it was not sure that the broker has it
 	t.said[what][e.ID] = true
@@ -92,7 +99,7 @@ func (t *tap) hear(ctx context.Context, d *mq.Delivery) {
 	if again {
 		return
 	}
-	if t.dice(e.Subject)%oneIn != 0 {
+	if e.Type != always && t.dice(e.Subject)%oneIn != 0 {
 		return
 	}
 	times := uint64(1)
@@ -128,6 +135,23 @@ func (t *tap) repeat(ctx context.Context, d *mq.Delivery, after time.Duration) {
 			t.lost++
 		}
 	})
+}
+
+// heard is closed when an event of that type has been heard of that order.
+func (t *tap) heard(eventType, order string) <-chan struct{} {
+	what := eventType + " of " + order
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	heard := t.waiting[what]
+	if heard == nil {
+		heard = make(chan struct{})
+		if t.said[what] != nil {
+			close(heard)
+		} else {
+			t.waiting[what] = heard
+		}
+	}
+	return heard
 }
 
 // count tells how many copies were published.
