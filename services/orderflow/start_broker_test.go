@@ -12,6 +12,7 @@ import (
 func TestRabbitMQAtTheStart(t *testing.T) {
 	t.Parallel()
 	env := *devtest.New(t)
+	migrated(t, env)
 	ui := newManagement(t, env)
 	permit := func(name, configure, write, read string) string {
 		address := brokerUser(t, env, ui, name)
