@@ -36,7 +36,7 @@ type Account struct {
 	ShippedByReservations            int64
 }
 
-// AuditStock reads the accounts of all products.
+// AuditStock reads the accounts of all products, sorted by their ids.
 func AuditStock(ctx context.Context, s *postgres.Snapshot) iter.Seq2[Account, error] {
 	return postgres.Rows(ctx, s, pgx.RowToStructByPos[Account], `
 		WITH said AS (
@@ -45,5 +45,5 @@ func AuditStock(ctx context.Context, s *postgres.Snapshot) iter.Seq2[Account, er
 			WHERE status IN ($1, $2) GROUP BY product_id)
 		SELECT product_id, s.product_id IS NOT NULL, coalesce(s.on_hand, 0), coalesce(s.reserved, 0), coalesce(s.shipped, 0),
 			coalesce(s.put_in, 0), coalesce(said.held, 0), coalesce(said.shipped, 0)
-		FROM stock s FULL JOIN said USING (product_id)`, string(Reserved), string(Shipped))
+		FROM stock s FULL JOIN said USING (product_id) ORDER BY product_id`, string(Reserved), string(Shipped))
 }
