@@ -122,11 +122,15 @@ func encodedSize(value any) (size, longest int) {
 
 func newDelivery(d *amqp.Delivery, queue string, s *session) *Delivery {
 	return &Delivery{
-		Message: Message{
-			Exchange: d.Exchange, RoutingKey: d.RoutingKey, ID: d.MessageId, Type: d.Type, CorrelationID: d.CorrelationId,
-			AppID: d.AppId, ContentType: d.ContentType, ContentEncoding: d.ContentEncoding, ReplyTo: d.ReplyTo,
-			Priority: d.Priority, Timestamp: d.Timestamp, Headers: d.Headers, Body: d.Body,
-		},
-		Queue: queue, Redelivered: d.Redelivered, Remaining: d.MessageCount, session: s, tag: d.DeliveryTag,
+		Message: newMessage(d),
+		Queue:   queue, Redelivered: d.Redelivered, Remaining: d.MessageCount, session: s, tag: d.DeliveryTag,
+	}
+}
+
+func newMessage(d *amqp.Delivery) Message {
+	return Message{
+		Exchange: d.Exchange, RoutingKey: d.RoutingKey, ID: d.MessageId, Type: d.Type, CorrelationID: d.CorrelationId,
+		AppID: d.AppId, ContentType: d.ContentType, ContentEncoding: d.ContentEncoding, ReplyTo: d.ReplyTo,
+		Priority: d.Priority, Timestamp: d.Timestamp, Headers: d.Headers, Body: d.Body,
 	}
 }

@@ -1,0 +1,9 @@
+package bench
+
+import (
+	"testing"
+
+	"orderflow/pkg/devstack/devtest"
+)
+
+func TestMain(m *testing.M) { devtest.Main(m) }
