@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/Rhymond/go-money"
-	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // ErrOverflow says that an amount does not fit into 64-bit minor units.
@@ -88,16 +88,24 @@ func (a Amount) String() string {
 	return s[:len(s)-d] + "." + s[len(s)-d:]
 }
 
-// MarshalJSON writes a as a JSON string.
-func (a Amount) MarshalJSON() ([]byte, error) { return []byte(`"` + a.String() + `"`), nil }
+// MarshalJSONTo writes a as a JSON string.
+func (a Amount) MarshalJSONTo(enc *jsontext.Encoder) error {
+	return enc.WriteToken(jsontext.String(a.String()))
+}
 
-// UnmarshalJSON reads a JSON string; a JSON number is refused, since many programs read those as floats.
-func (a *Amount) UnmarshalJSON(data []byte) error {
-	var s string
-	if err := json.Unmarshal(data, &s); err != nil {
-		return fmt.Errorf("an amount is a string such as \"39.98\", not %s", data)
+// UnmarshalJSONFrom reads a JSON string; a JSON number is refused, since many programs read those as floats.
+func (a *Amount) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	if dec.PeekKind() != '"' {
+		value, err := dec.ReadValue()
+		if err != nil {
+			return err
+		}
+		return fmt.Errorf("an amount is a string such as \"39.98\", not %s", value)
 	}
-	parsed, err := ParseAmount(s)
-	*a = parsed
+	text, err := dec.ReadToken()
+	if err != nil {
+		return err
+	}
+	*a, err = ParseAmount(text.String())
 	return err
 }

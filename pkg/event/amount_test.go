@@ -1,12 +1,13 @@
 package event
 
 import (
-	"encoding/json"
 	"errors"
 	"math"
 	"math/big"
 	"testing"
 	"testing/quick"
+
+	"github.com/go-json-experiment/json"
 )
 
 func TestAmountsAreWrittenAndReadWithTheirDecimals(t *testing.T) {

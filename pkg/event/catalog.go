@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Kind describes one type of event.
@@ -16,10 +17,9 @@ type Kind struct {
 	// failure, to be published again until one does. Events that are only there for others may go to nobody.
 	Expected bool
 
+	schema string // its dataschema
 	decode func([]byte) (Payload, error)
 }
-
-func (k *Kind) schema() string { return fmt.Sprintf("%s%s:%d", schemaPrefix, k.Type, k.Version) }
 
 // Catalog is the set of events of one workflow, and the exchange that they travel through.
 type Catalog struct {
@@ -51,6 +51,9 @@ func (c *Catalog) find(t Type, schema string) (*Kind, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, fieldErrorf("/type", "%q is not an event of this workflow", t))
 	}
+	if schema == kind.schema {
+		return kind, nil
+	}
 	name, version, err := parseSchema(schema)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
@@ -64,16 +67,21 @@ func (c *Catalog) find(t Type, schema string) (*Kind, error) {
 	return kind, nil
 }
 
+// checked spares the decoder what it has seen to already, when it read the envelope around the data.
+var checked = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+
 // kindOf describes an event type whose data is a P.
 func kindOf[P any, PP interface {
 	*P
 	Payload
 }](version int, source, routingKey string, expected bool) *Kind {
+	name := PP(new(P)).Type()
 	return &Kind{
-		Type: PP(new(P)).Type(), Version: version, RoutingKey: routingKey, Source: source, Expected: expected,
+		Type: name, Version: version, RoutingKey: routingKey, Source: source, Expected: expected,
+		schema: fmt.Sprintf("%s%s:%d", schemaPrefix, name, version),
 		decode: func(data []byte) (Payload, error) {
 			p := PP(new(P))
-			if err := json.Unmarshal(data, p); err != nil {
+			if err := json.Unmarshal(data, p, checked); err != nil {
 				return nil, JSONError("/data", err)
 			}
 			return p, below("/data", p.Validate())

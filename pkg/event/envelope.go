@@ -81,20 +81,20 @@ func IDTime(id uuid.UUID) time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
-// envelope is the JSON shape of an event.
-type envelope struct {
-	SpecVersion     string         `json:"specversion"`
-	ID              string         `json:"id"`
-	Source          string         `json:"source"`
-	Type            Type           `json:"type"`
-	Subject         string         `json:"subject"`
-	Time            string         `json:"time"`
-	DataContentType string         `json:"datacontenttype"`
-	DataSchema      string         `json:"dataschema"`
-	CorrelationID   string         `json:"correlationid,omitempty"`
-	CausationID     string         `json:"causationid,omitempty"`
-	TraceParent     string         `json:"traceparent,omitempty"`
-	Data            jsontext.Value `json:"data"`
+// envelope is the JSON shape of an event, whose data is a D.
+type envelope[D any] struct {
+	SpecVersion     string `json:"specversion"`
+	ID              string `json:"id"`
+	Source          string `json:"source"`
+	Type            Type   `json:"type"`
+	Subject         string `json:"subject"`
+	Time            string `json:"time"`
+	DataContentType string `json:"datacontenttype"`
+	DataSchema      string `json:"dataschema"`
+	CorrelationID   string `json:"correlationid,omitempty"`
+	CausationID     string `json:"causationid,omitempty"`
+	TraceParent     string `json:"traceparent,omitempty"`
+	Data            D      `json:"data"`
 }
 
 // Encode returns e as JSON. It fails where e's type is not in the catalog, or where its payload is not valid: what consumers would
@@ -111,11 +111,7 @@ func (c *Catalog) encode(e *Event) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("encode event: type %q is not in the catalog", e.Type())
 	}
-	data, err := json.Marshal(e.Data)
-	if err != nil {
-		return nil, fmt.Errorf("encode %s: %w", e.Type(), err)
-	}
-	return json.Marshal(envelope{
+	body, err := json.Marshal(&envelope[Payload]{
 		SpecVersion:     specVersion,
 		ID:              e.ID.String(),
 		Source:          "/" + e.Source,
@@ -123,12 +119,16 @@ func (c *Catalog) encode(e *Event) ([]byte, error) {
 		Subject:         e.Subject().String(),
 		Time:            e.Time.UTC().Format(time.RFC3339Nano),
 		DataContentType: "application/json",
-		DataSchema:      kind.schema(),
+		DataSchema:      kind.schema,
 		CorrelationID:   e.CorrelationID,
 		CausationID:     e.CausationID,
 		TraceParent:     e.TraceParent,
-		Data:            data,
+		Data:            e.Data,
 	})
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", e.Type(), err)
+	}
+	return body, nil
 }
 
 // Decode reads an event and checks it. Its errors are ErrInvalid or ErrUnsupportedVersion, and say which field is wrong.
@@ -136,13 +136,16 @@ func (c *Catalog) Decode(body []byte) (*Event, error) {
 	if len(body) > MaxSize {
 		return nil, fmt.Errorf("%w: %d bytes, more than the %d that an event may have", ErrInvalid, len(body), MaxSize)
 	}
-	var env envelope
+	var env envelope[jsontext.Value]
 	if err := json.Unmarshal(body, &env); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, JSONError("", err))
 	}
 	e, err := env.header()
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	if len(env.Data) == 0 || string(env.Data) == "null" {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, fieldErrorf("/data", "is missing"))
 	}
 	kind, err := c.find(env.Type, env.DataSchema)
 	if err != nil {
@@ -158,7 +161,7 @@ func (c *Catalog) Decode(body []byte) (*Event, error) {
 }
 
 // header checks everything but the data.
-func (env *envelope) header() (*Event, error) {
+func (env *envelope[D]) header() (*Event, error) {
 	if env.SpecVersion != specVersion {
 		return nil, fieldErrorf("/specversion", "must be %q, is %q", specVersion, env.SpecVersion)
 	}
@@ -181,9 +184,6 @@ func (env *envelope) header() (*Event, error) {
 	}
 	if env.Type == "" {
 		return nil, fieldErrorf("/type", "is missing")
-	}
-	if len(env.Data) == 0 || string(env.Data) == "null" {
-		return nil, fieldErrorf("/data", "is missing")
 	}
 	return &Event{
 		ID: id, Source: env.Source[1:], Time: at,

@@ -1,7 +1,6 @@
 package event
 
 import (
-	"encoding/json"
 	"errors"
 	"maps"
 	"math/big"
@@ -10,6 +9,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // maxErrorText is far more than an error needs that quotes what is wrong; whoever makes a message must not be able to fill a log.
@@ -51,12 +53,12 @@ func FuzzDecodeField(f *testing.F) {
 			t.Fatal(err)
 		}
 		var with any = value
-		if json.Valid([]byte(value)) {
-			with = json.RawMessage(value)
+		if jsontext.Value(value).IsValid() {
+			with = jsontext.Value(value)
 		}
 		places := replacers(doc)
 		places[int(field)%len(places)](with)
-		body, err := json.Marshal(doc)
+		body, err := json.Marshal(doc, jsontext.AllowInvalidUTF8(true)) // and what is invalid becomes U+FFFD
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -95,8 +95,8 @@ func products(pointer string, ids []string) error {
 		return fieldErrorf(pointer, "has %d products, an order has at most %d", len(ids), MaxItems)
 	}
 	for i, id := range ids {
-		if err := text(fmt.Sprintf("%s/%d", pointer, i), id, true, maxText); err != nil {
-			return err
+		if err := text("", id, true, maxText); err != nil {
+			return below(fmt.Sprintf("%s/%d", pointer, i), err)
 		}
 	}
 	return nil

@@ -67,7 +67,14 @@ type Service struct {
 	inbox         inbox
 	outbox        *outbox
 	subscriptions []*subscription
+	groups        []group
 	started       chan struct{}
+}
+
+// group is a Group of any kind of request.
+type group interface {
+	work(soft, hard context.Context)
+	close()
 }
 
 // New makes a service. It does nothing until Run.
@@ -149,12 +156,6 @@ func (s *Service) Ready(ctx context.Context) error {
 // Run declares the queues and works until ctx ends; then it finishes what is in hand, within Config.DrainTimeout. Whatever is
 // not finished then comes again. An error says what kept it from starting.
 func (s *Service) Run(ctx context.Context) error {
-	if err := s.start(ctx); ctx.Err() != nil {
-		return nil // stopped before it began
-	} else if err != nil {
-		return err
-	}
-	close(s.started)
 	// hard outlives ctx by what draining may take.
 	hard, giveUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer giveUp()
@@ -164,6 +165,15 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		giveUp()
 	})()
+	// Requests need the database alone, so they do not wait for the broker.
+	stopGroups := s.runGroups(ctx, hard)
+	defer stopGroups()
+	if err := s.start(ctx); ctx.Err() != nil {
+		return nil // stopped before it began
+	} else if err != nil {
+		return err
+	}
+	close(s.started)
 
 	background, stopBackground := context.WithCancel(hard)
 	var behind sync.WaitGroup
@@ -177,10 +187,29 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 	working.Wait()
 	<-ctx.Done()
+	stopGroups()
 	s.outbox.drain(hard)
 	stopBackground()
 	behind.Wait()
 	return nil
+}
+
+// runGroups starts to commit requests, and returns what ends that and waits until it has ended.
+func (s *Service) runGroups(ctx, hard context.Context) (stop func()) {
+	soft, end := context.WithCancel(ctx)
+	var working sync.WaitGroup
+	for _, g := range s.groups {
+		for range groupWorkers {
+			working.Go(func() { g.work(soft, hard) })
+		}
+	}
+	return sync.OnceFunc(func() {
+		end()
+		working.Wait()
+		for _, g := range s.groups {
+			g.close()
+		}
+	})
 }
 
 // start makes everything that Run needs, within Config.Patience.

@@ -123,11 +123,19 @@ type running struct {
 // run starts a service with one subscription, which is stopped when the test ends.
 func (h *house) run(handler Handler, workers int) *running {
 	h.t.Helper()
+	return h.start(func(s *Service) {
+		s.Subscribe(Subscription{Queue: queue, Events: []event.Type{event.TypeOrderPlaced}, Handler: handler, Workers: workers})
+	})
+}
+
+// start starts a service that furnish has made complete. It is stopped when the test ends.
+func (h *house) start(furnish func(*Service)) *running {
+	h.t.Helper()
 	cfg := h.cfg
 	b := h.connect()
 	cfg.Broker = b
 	s := New(cfg)
-	s.Subscribe(Subscription{Queue: queue, Events: []event.Type{event.TypeOrderPlaced}, Handler: handler, Workers: workers})
+	furnish(s)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()

@@ -231,10 +231,11 @@ func (w *worker) commit(jobs []*job, react transaction) error {
 	}
 	metrics := w.service.cfg.Metrics
 	metrics.reaction.WithLabelValues(w.Queue).Observe(time.Since(began).Seconds())
+	lag := metrics.lag.WithLabelValues(w.Queue)
 	for _, j := range jobs {
 		if !slices.Contains(unfinished, j) {
 			j.state, j.err = done, nil
-			metrics.lag.WithLabelValues(w.Queue).Observe(time.Since(j.event.Time).Seconds())
+			lag.Observe(time.Since(j.event.Time).Seconds())
 		}
 	}
 	w.count("handled", len(jobs)-len(unfinished)-len(duplicates))

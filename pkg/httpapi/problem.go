@@ -71,9 +71,9 @@ func problemOf(err error) *Problem {
 	case errors.As(err, &fromEcho):
 		return NewProblem(fromEcho.Code, "%v", fromEcho.Message)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return unavailable("the request could not be finished in time")
+		return Unavailable("the request could not be finished in time")
 	case postgres.Away(err):
-		return unavailable("the database does not answer")
+		return Unavailable("the database does not answer")
 	}
 	return NewProblem(http.StatusInternalServerError, "an error of the server; it has been logged")
 }
@@ -101,16 +101,16 @@ func handleError(log *slog.Logger) echo.HTTPErrorHandler {
 	}
 }
 
-// unavailable is the problem of something that will be there again.
-func unavailable(detail string) *Problem {
+// Unavailable is the problem of something that will be there again.
+func Unavailable(detail string) *Problem {
 	p := NewProblem(http.StatusServiceUnavailable, "%s; the request may be repeated", detail)
 	p.RetryAfter = 1
 	return p
 }
 
-// Unavailable answers, outside of echo's handlers, that something this answer needs is not there for the moment.
-func Unavailable(w http.ResponseWriter, detail string) {
-	body, _ := json.Marshal(unavailable(detail)) // strings and numbers can always be encoded
+// AnswerUnavailable answers so outside of echo's handlers.
+func AnswerUnavailable(w http.ResponseWriter, detail string) {
+	body, _ := json.Marshal(Unavailable(detail)) // strings and numbers can always be encoded
 	w.Header().Set(echo.HeaderContentType, ProblemType)
 	w.Header().Set(echo.HeaderRetryAfter, "1")
 	w.WriteHeader(http.StatusServiceUnavailable)

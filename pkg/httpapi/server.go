@@ -64,9 +64,9 @@ type health struct {
 }
 
 // Serve answers on listener until ctx ends; then it takes no new connections and gives the requests in hand some time to end.
-func Serve(ctx context.Context, e *echo.Echo, listener net.Listener, drain time.Duration) error {
+func Serve(ctx context.Context, h http.Handler, listener net.Listener, drain time.Duration) error {
 	server := &http.Server{
-		Handler: e, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Serve(listener) }()

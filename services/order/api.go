@@ -1,14 +1,11 @@
 package order
 
 import (
-	"bytes"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net/http"
 	"time"
 
-	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/labstack/echo/v4"
@@ -22,35 +19,7 @@ import (
 type api struct {
 	db      *pgxpool.Pool
 	runtime *flow.Service
-	metrics *Metrics
-}
-
-// placeRequest is what a customer says.
-type placeRequest struct {
-	CustomerID      string        `json:"customer_id"`
-	Currency        string        `json:"currency"`
-	Items           []placeItem   `json:"items"`
-	PaymentMethod   string        `json:"payment_method"`
-	ShippingAddress event.Address `json:"shipping_address"`
-}
-
-// placeItem is an item whose price has to be said: in a currency without decimals, one that is missing would be a price of nothing.
-type placeItem struct {
-	ProductID string        `json:"product_id"`
-	Quantity  int64         `json:"quantity"`
-	UnitPrice *event.Amount `json:"unit_price"`
-}
-
-// items are those of an order.
-func (r *placeRequest) items() ([]event.Item, error) {
-	items := make([]event.Item, len(r.Items))
-	for i, item := range r.Items {
-		if item.UnitPrice == nil {
-			return nil, &event.FieldError{Pointer: fmt.Sprintf("/items/%d/unit_price", i), Detail: "is missing"}
-		}
-		items[i] = event.Item{ProductID: item.ProductID, Quantity: item.Quantity, UnitPrice: *item.UnitPrice}
-	}
-	return items, nil
+	placing *flow.Group[*placement]
 }
 
 // view is an order as clients see it.
@@ -77,101 +46,11 @@ func viewOf(o Order) view {
 	}
 }
 
-// place answers POST /v1/orders.
-func (a api) place(c echo.Context) error {
-	key := c.Request().Header.Get("Idempotency-Key")
-	if err := checkKey(key); err != nil {
-		return err
-	}
-	terms, request, err := readTerms(c)
-	if err != nil {
-		return err
-	}
-	// Microseconds are what the database keeps, so the first answer and every later one agree.
-	o, placed := Place(terms, time.Now().UTC().Truncate(time.Microsecond))
-	response, err := json.Marshal(viewOf(o))
-	if err != nil {
-		return err
-	}
-	answer := remembered{RequestHash: hashOf(request), OrderID: o.OrderID, Response: response}
-	first, err := a.commit(c, o, placed, key, answer)
-	if err != nil {
-		return err
-	}
-	if first != nil {
-		if !bytes.Equal(first.RequestHash, answer.RequestHash) {
-			return httpapi.NewProblem(http.StatusUnprocessableEntity, "this Idempotency-Key was used for another order before")
-		}
-		answer = *first
-		c.Response().Header().Set("Idempotency-Replayed", "true")
-	}
-	c.Response().Header().Set(echo.HeaderLocation, "/v1/orders/"+answer.OrderID.String())
-	return c.Blob(http.StatusCreated, echo.MIMEApplicationJSON, append(answer.Response, '\n'))
-}
-
-// errAnswered ends a transaction that has found out that its request was answered before.
-var errAnswered = errors.New("answered before")
-
-// commit makes the order, its event and its answer true together. If the key was used before it does nothing, and returns the
-// answer that was given then.
-func (a api) commit(c echo.Context, o Order, placed event.Payload, key string, answer remembered) (first *remembered, err error) {
-	ctx := c.Request().Context()
-	err = a.runtime.Transact(ctx, func(tx *postgres.Tx) ([]*event.Event, error) {
-		if key != "" {
-			if first, err = remember(ctx, tx, key, answer); err != nil {
-				return nil, err
-			}
-			if first != nil {
-				return nil, errAnswered
-			}
-		}
-		if err := insert(tx, o); err != nil {
-			return nil, err
-		}
-		tx.OnCommit(a.metrics.placed)
-		return a.first(c, tx, o.PlacedAt, placed)
-	})
-	if errors.Is(err, errAnswered) {
-		err = nil
-	}
-	return first, err
-}
-
-// first makes the event that a request gives rise to, in the request's trace, and notes it in the timeline.
-func (a api) first(c echo.Context, tx *postgres.Tx, now time.Time, fact event.Payload) ([]*event.Event, error) {
+// firstEvent is the event that a request gives rise to, in the request's trace.
+func firstEvent(c echo.Context, now time.Time, fact event.Payload) *event.Event {
 	e := event.New(Name, now, fact.Subject().String(), fact)
 	e.TraceParent = httpapi.TraceParent(c)
-	events := []*event.Event{e}
-	return events, note(tx, events)
-}
-
-// readTerms reads and checks a request to place an order. It also returns the request in a form that does not depend on how the
-// client wrote it.
-func readTerms(c echo.Context) (event.Order, []byte, error) {
-	body, err := httpapi.Body(c)
-	if err != nil {
-		return event.Order{}, nil, err
-	}
-	var r placeRequest
-	if err := httpapi.Decode(body, &r); err != nil {
-		return event.Order{}, nil, err
-	}
-	items, err := r.items()
-	if err != nil {
-		return event.Order{}, nil, err
-	}
-	terms := event.Order{
-		OrderID: event.NewID(), CustomerID: r.CustomerID, Currency: r.Currency, Items: items,
-		PaymentMethod: r.PaymentMethod, ShippingAddress: r.ShippingAddress,
-	}
-	if err := terms.ValidateTerms(); err != nil {
-		return terms, nil, err
-	}
-	if terms.TotalAmount, err = terms.Sum(); err != nil {
-		return terms, nil, err
-	}
-	canonical, err := json.Marshal(r)
-	return terms, canonical, err
+	return e
 }
 
 // get answers GET /v1/orders/{id}.
@@ -270,7 +149,8 @@ func (a api) cancel(c echo.Context) error {
 			return nil, nil
 		}
 		update(tx, map[uuid.UUID]*Order{id: o})
-		return a.first(c, tx, now, wish)
+		events := []*event.Event{firstEvent(c, now, wish)}
+		return events, note(tx, events)
 	})
 	if err != nil {
 		return err

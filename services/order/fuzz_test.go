@@ -39,7 +39,7 @@ func FuzzPlace(f *testing.F) {
 		f.Add([]byte(strings.Replace(goodOrder, change[0], change[1], 1)))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		terms, canonical, err := readTerms(request(body))
+		terms, said, err := readTerms(request(body))
 		if err != nil {
 			wantRefusal(t, err)
 			return
@@ -55,10 +55,20 @@ func FuzzPlace(f *testing.F) {
 		if _, err := json.Marshal(viewOf(o)); err != nil {
 			t.Errorf("accepted, and not to be shown: %v", err)
 		}
-		if _, again, err := readTerms(request(canonical)); err != nil || !bytes.Equal(again, canonical) {
-			t.Errorf("%s is written as %s and then as %s, %v", body, canonical, again, err)
+		first := canonical(t, said)
+		if _, again, err := readTerms(request(first)); err != nil || !bytes.Equal(canonical(t, again), first) {
+			t.Errorf("%s is written as %s, and read from that as %+v, %v", body, first, again, err)
 		}
 	})
+}
+
+func canonical(t *testing.T, r *placeRequest) []byte {
+	t.Helper()
+	text, err := r.canonical()
+	if err != nil {
+		t.Fatalf("%+v: %v", r, err)
+	}
+	return text
 }
 
 // wantRefusal checks that an error says to the client which field is wrong, and how.

@@ -5,7 +5,9 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"unicode/utf8"
 
 	"github.com/google/uuid"
@@ -38,25 +40,81 @@ func hashOf(request []byte) []byte {
 	return sum[:]
 }
 
-// remember claims a key for an answer, in the transaction that makes the answer true. It returns nil if the key is new, or older
-// than 24 hours, and otherwise the answer that was given first. Of two requests at the same moment, one waits for the other here.
-func remember(ctx context.Context, tx *postgres.Tx, key string, answer remembered) (*remembered, error) {
+// remember claims the keys of a batch for its answers, in the transaction that makes them true. It returns those that are to be
+// placed: their keys are new, or older than 24 hours, or they have none. The others learn which answer was given first. Of two
+// requests at the same moment one waits for the other here, or learns of it if both are in the batch.
+func remember(ctx context.Context, tx *postgres.Tx, batch []*placement) (fresh []*placement, err error) {
+	claimants := map[string]*placement{} // of those with the same key, the first
+	for _, p := range batch {
+		p.first = nil
+		if p.key != "" && claimants[p.key] == nil {
+			claimants[p.key] = p
+		}
+	}
+	if len(claimants) == 0 {
+		return batch, nil
+	}
+	isNew, err := claim(ctx, tx, claimants)
+	if err != nil {
+		return nil, err
+	}
+	var used map[string]*remembered
+	if len(isNew) < len(claimants) {
+		if used, err = answers(ctx, tx, slices.Collect(maps.Keys(claimants))); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range batch {
+		switch claimant := claimants[p.key]; {
+		case claimant == nil || claimant == p && isNew[p.key]:
+			fresh = append(fresh, p)
+		case isNew[p.key]:
+			p.first = &claimant.answer
+		default:
+			p.first = used[p.key]
+		}
+	}
+	return fresh, nil
+}
+
+// claim notes answers under their keys, in the order of the keys, and returns the keys that were free.
+func claim(ctx context.Context, tx *postgres.Tx, claimants map[string]*placement) (map[string]bool, error) {
+	keys := slices.Sorted(maps.Keys(claimants))
+	n := len(keys)
+	hashes, ids, responses := make([][]byte, n), make([]uuid.UUID, n), make([]string, n)
+	for i, key := range keys {
+		answer := claimants[key].answer
+		hashes[i], ids[i], responses[i] = answer.RequestHash, answer.OrderID, string(answer.Response)
+	}
 	claimed, err := postgres.Query(ctx, tx, pgx.RowTo[string], `
-		INSERT INTO idempotency_keys AS k (key, request_hash, order_id, response) VALUES ($1, $2, $3, $4)
+		INSERT INTO idempotency_keys AS k (key, request_hash, order_id, response)
+		SELECT * FROM unnest($1::text[], $2::bytea[], $3::uuid[], $4::text[])
 		ON CONFLICT (key) DO UPDATE
 			SET request_hash = excluded.request_hash, order_id = excluded.order_id, response = excluded.response, created_at = now()
 			WHERE k.created_at < now() - interval '24 hours'
-		RETURNING key`, key, answer.RequestHash, answer.OrderID, string(answer.Response))
+		RETURNING key`, keys, hashes, ids, responses)
 	if err != nil {
-		return nil, fmt.Errorf("claim idempotency key: %w", err)
+		return nil, fmt.Errorf("claim idempotency keys: %w", err)
 	}
-	if len(claimed) > 0 {
-		return nil, nil
+	return postgres.Set(claimed), nil
+}
+
+// answers reads what was answered under keys that were used.
+func answers(ctx context.Context, tx *postgres.Tx, keys []string) (map[string]*remembered, error) {
+	type row struct {
+		Key string
+		remembered
 	}
-	first, err := postgres.Query(ctx, tx, pgx.RowToStructByPos[remembered],
-		`SELECT request_hash, order_id, convert_to(response, 'UTF8') FROM idempotency_keys WHERE key = $1`, key)
+	rows, err := postgres.Query(ctx, tx, func(c pgx.CollectableRow) (r row, err error) {
+		err = c.Scan(&r.Key, &r.RequestHash, &r.OrderID, &r.Response)
+		return r, err
+	}, `SELECT key, request_hash, order_id, convert_to(response, 'UTF8') FROM idempotency_keys WHERE key = ANY($1::text[])`, keys)
 	if err != nil {
-		return nil, fmt.Errorf("read idempotency key: %w", err)
+		return nil, fmt.Errorf("read idempotency keys: %w", err)
 	}
-	return &first[0], nil
+	used := make(map[string]*remembered, len(rows))
+	for i := range rows {
+		used[rows[i].Key] = &rows[i].remembered
+	}
+	return used, nil
 }

@@ -27,7 +27,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	return m
 }
 
-func (m *Metrics) placed() { m.orders.WithLabelValues(string(Placed)).Inc() }
+func (m *Metrics) placed(n int) { m.orders.WithLabelValues(string(Placed)).Add(float64(n)) }
 
 func (m *Metrics) ended(status Status, took time.Duration) {
 	m.orders.WithLabelValues(string(status)).Inc()

@@ -37,7 +37,7 @@ func subscriptions(r reactions) []flow.Subscription {
 
 // Routes adds the service's routes.
 func Routes(e *echo.Echo, db *pgxpool.Pool, runtime *flow.Service, metrics *Metrics) {
-	a := api{db: db, runtime: runtime, metrics: metrics}
+	a := api{db: db, runtime: runtime, placing: flow.NewGroup(runtime, placeAll(metrics))}
 	e.POST("/v1/orders", a.place)
 	e.GET("/v1/orders", a.list)
 	e.GET("/v1/orders/:order_id", a.get)

@@ -16,22 +16,32 @@ import (
 	"orderflow/pkg/postgres"
 )
 
-// insert adds an order that was placed.
-func insert(tx *postgres.Tx, o Order) error {
-	items, err := json.Marshal(o.Items)
-	if err != nil {
-		return fmt.Errorf("encode items: %w", err)
-	}
-	address, err := json.Marshal(o.ShippingAddress)
-	if err != nil {
-		return fmt.Errorf("encode address: %w", err)
+// insert adds orders that were placed.
+func insert(tx *postgres.Tx, orders []Order) error {
+	n := len(orders)
+	ids, customers, currencies, totals := make([]uuid.UUID, n), make([]string, n), make([]string, n), make([]int64, n)
+	items, methods, addresses := make([]string, n), make([]string, n), make([]string, n)
+	facts, statuses, placed, versions := make([]Facts, n), make([]Status, n), make([]time.Time, n), make([]int64, n)
+	for i, o := range orders {
+		list, err := json.Marshal(o.Items)
+		if err != nil {
+			return fmt.Errorf("encode items: %w", err)
+		}
+		address, err := json.Marshal(o.ShippingAddress)
+		if err != nil {
+			return fmt.Errorf("encode address: %w", err)
+		}
+		ids[i], customers[i], currencies[i], totals[i] = o.OrderID, o.CustomerID, o.Currency, o.TotalAmount.Minor
+		items[i], methods[i], addresses[i] = string(list), o.PaymentMethod, string(address)
+		facts[i], statuses[i], placed[i], versions[i] = o.Facts, o.Status, o.PlacedAt, o.Version
 	}
 	tx.Queue(`
 		INSERT INTO orders (order_id, customer_id, currency, total_amount, items, payment_method, shipping_address,
 			facts, status, placed_at, updated_at, version)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10, $11)`,
-		o.OrderID, o.CustomerID, o.Currency, o.TotalAmount.Minor, string(items), o.PaymentMethod, string(address),
-		o.Facts, o.Status, o.PlacedAt, o.Version)
+		SELECT id, customer, currency, total, items::jsonb, method, address::jsonb, facts, status, placed, placed, version
+		FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::int[], $9::text[],
+			$10::timestamptz[], $11::bigint[]) AS v (id, customer, currency, total, items, method, address, facts, status, placed, version)`,
+		ids, customers, currencies, totals, items, methods, addresses, facts, statuses, placed, versions)
 	return nil
 }
 

@@ -24,6 +24,7 @@ type config struct {
 	ManagementURL string      `env:"RABBITMQ_MANAGEMENT_URL"`
 	DatabaseURL   string      `env:"DATABASE_URL" envDefault:"postgres://postgres@127.0.0.1:5432/orderflow"`
 	HTTPAddr      string      `env:"HTTP_ADDR" envDefault:"127.0.0.1:8080"`
+	DebugAddr     string      `env:"DEBUG_ADDR"` // empty: none
 	RetryDelays   retryDelays `env:"RETRY_DELAYS" envDefault:"1s,10s,60s,300s"`
 
 	GatewayURL     string        `env:"GATEWAY_URL"` // empty: the built-in simulator
@@ -103,7 +104,10 @@ func (c *config) validate() (wrong []error) {
 	}
 	check(broker.Check(c.AMQPURLs))
 	check(postgres.Check(c.DatabaseURL))
-	check(checkAddress(c.HTTPAddr))
+	check(checkAddress("HTTP_ADDR", c.HTTPAddr))
+	if c.DebugAddr != "" {
+		check(checkAddress("DEBUG_ADDR", c.DebugAddr))
+	}
 	check(c.RetryDelays.check())
 	check(c.checkRetention())
 	for _, system := range []struct{ variable, value string }{
@@ -134,13 +138,13 @@ func (c *config) validate() (wrong []error) {
 	return wrong
 }
 
-func checkAddress(address string) error {
+func checkAddress(variable, address string) error {
 	_, port, err := net.SplitHostPort(address)
 	if err == nil {
 		_, err = net.LookupPort("tcp", port)
 	}
 	if err != nil {
-		return fmt.Errorf("HTTP_ADDR: %w; it looks like 127.0.0.1:8080", err)
+		return fmt.Errorf("%s: %w; it looks like 127.0.0.1:8080", variable, err)
 	}
 	return nil
 }
@@ -184,7 +188,7 @@ func (c config) masked() slog.Attr {
 		urls[i] = maskURL(u)
 	}
 	return slog.Group("config",
-		"AMQP_URL", strings.Join(urls, ","), "DATABASE_URL", maskURL(c.DatabaseURL), "HTTP_ADDR", c.HTTPAddr,
+		"AMQP_URL", strings.Join(urls, ","), "DATABASE_URL", maskURL(c.DatabaseURL), "HTTP_ADDR", c.HTTPAddr, "DEBUG_ADDR", c.DebugAddr,
 		"RETRY_DELAYS", fmt.Sprint(c.RetryDelays), "INBOX_RETENTION", c.InboxRetention.String(), "GATEWAY_URL", maskURL(c.GatewayURL), "CARRIER_URL", maskURL(c.CarrierURL))
 }
 

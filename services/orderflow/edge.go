@@ -58,7 +58,7 @@ func edge(cmd *cobra.Command, targets map[string]*url.URL) error {
 		return err
 	}
 	log := telemetry.NewLogger(cmd.ErrOrStderr(), cfg.LogLevel, cfg.LogFormat)
-	listener, err := listen(cfg.HTTPAddr)
+	listener, err := listen("HTTP_ADDR", cfg.HTTPAddr)
 	if err != nil {
 		return err
 	}
@@ -82,7 +82,7 @@ func passOn(name string, target *url.URL) http.Handler {
 			r.SetXForwarded()
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
-			httpapi.Unavailable(w, fmt.Sprintf("service %s does not answer", name))
+			httpapi.AnswerUnavailable(w, fmt.Sprintf("service %s does not answer", name))
 		},
 	}
 }

@@ -119,6 +119,7 @@ Environment; what is empty counts as not set, but for RETRY_DELAYS:
   DATABASE_URL            postgres://user:password@host:5432/database; with TLS add
                           ?sslmode=verify-full&sslrootcert=/path/to/ca.pem
   HTTP_ADDR               where to serve HTTP (127.0.0.1:8080)
+  DEBUG_ADDR              where to serve profiles, for go tool pprof http://…/debug/pprof/profile; empty: nowhere
   RETRY_DELAYS            how long a message that failed waits before each further attempt (1s,10s,60s,300s);
                           none: it is dead-lettered at once
   INBOX_RETENTION         how long handled events are remembered, so that they are not handled again (336h, 14 days)
@@ -171,11 +172,18 @@ func serve(ctx context.Context, cfg config, picked []service, log io.Writer, sta
 		names[i] = s.name
 	}
 	p.log.Info("starting", "services", strings.Join(names, " "), "version", version, cfg.masked())
-	listener, err := listen(cfg.HTTPAddr)
+	listener, err := listen("HTTP_ADDR", cfg.HTTPAddr)
 	if err != nil {
 		return err
 	}
 	defer listener.Close()
+	var debug net.Listener
+	if cfg.DebugAddr != "" {
+		if debug, err = listen("DEBUG_ADDR", cfg.DebugAddr); err != nil {
+			return err
+		}
+		defer debug.Close()
+	}
 
 	parts, err := p.open(ctx, picked)
 	defer closeAll(parts)
@@ -210,6 +218,14 @@ func serve(ctx context.Context, cfg config, picked []service, log io.Writer, sta
 		defer stop()
 		return httpapi.Serve(failed, e, listener, cfg.StopTimeout)
 	})
+	if debug != nil {
+		group.Go(func() error {
+			if err := httpapi.Serve(failed, telemetry.Profiles(), debug, 0); err != nil { // a profile is nothing to wait for
+				p.log.Debug("profiles", "error", err)
+			}
+			return nil
+		})
+	}
 	if allStarted(failed, parts) {
 		p.log.Info("ready", "address", listener.Addr().String())
 		if started != nil {
@@ -233,16 +249,17 @@ func allStarted(ctx context.Context, parts []*part) bool {
 	return true
 }
 
-func listen(address string) (net.Listener, error) {
+// listen takes an address that variable names.
+func listen(variable, address string) (net.Listener, error) {
 	listener, err := net.Listen("tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
-		return nil, fmt.Errorf("another program listens on %s; choose another address by HTTP_ADDR", address)
+		return nil, fmt.Errorf("another program listens on %s; choose another address by %s", address, variable)
 	}
 	if errors.Is(err, syscall.EACCES) {
-		return nil, fmt.Errorf("HTTP_ADDR: %w; ports below 1024 are mostly the administrator's, choose one above", err)
+		return nil, fmt.Errorf("%s: %w; ports below 1024 are mostly the administrator's, choose one above", variable, err)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("HTTP_ADDR: %w; choose another address", err)
+		return nil, fmt.Errorf("%s: %w; choose another address", variable, err)
 	}
 	return listener, nil
 }

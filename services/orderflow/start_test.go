@@ -1,13 +1,16 @@
 package main_test
 
 import (
+	"bytes"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 	"testing"
 
 	"orderflow/pkg/devstack/devtest"
+	"orderflow/pkg/devstack/port"
 )
 
 // TestStartFaults calls the program wrongly, or where something is wrong that has nothing to do with the servers.
@@ -23,6 +26,7 @@ func TestStartFaults(t *testing.T) {
 		"flag":                  {"", "serve --quickly", 2, `unknown flag: --quickly, see orderflow serve --help`, false},
 		"command":               {"", "begin", 2, `unknown command "begin"`, false},
 		"address that is taken": {"HTTP_ADDR=" + taken.Addr().String(), "serve", 1, `another program listens on 127.0.0.1:\d+; choose another address by HTTP_ADDR`, false},
+		"address for profiles":  {"DEBUG_ADDR=" + taken.Addr().String(), "serve", 1, `another program listens on 127.0.0.1:\d+; choose another address by DEBUG_ADDR`, false},
 		"address of others":     {"HTTP_ADDR=192.0.2.1:80", "serve", 1, `HTTP_ADDR: listen tcp 192.0.2.1:80: .*; choose another address`, false},
 	})
 }
@@ -43,6 +47,7 @@ func TestWrongSettings(t *testing.T) {
 		"HTTP_ADDR=8080":               `HTTP_ADDR: .*it looks like 127.0.0.1:8080`,
 		"HTTP_ADDR=127.0.0.1:99999":    `HTTP_ADDR: .*invalid port; it looks like 127.0.0.1:8080`,
 		"HTTP_ADDR=127.0.0.1:nonsense": `HTTP_ADDR: .*unknown port; it looks like 127.0.0.1:8080`,
+		"DEBUG_ADDR=8081":              `DEBUG_ADDR: .*it looks like 127.0.0.1:8080`,
 		"RETRY_DELAYS=1s,soon":         `RETRY_DELAYS: .*soon`,
 		"RETRY_DELAYS=1s,48h":          `RETRY_DELAYS: 48h0m0s is not between 1ms and 24h`,
 		"RETRY_DELAYS=0s":              `RETRY_DELAYS: 0s is not between 1ms and 24h`,
@@ -147,5 +152,23 @@ func TestNoRetriesAndAShortMemory(t *testing.T) {
 	days, err := queryOne[int](t.Context(), env, `SELECT count(*) FROM pg_inherits WHERE inhparent = 'payment.inbox'::regclass`)
 	if err != nil || days != 2+3 {
 		t.Errorf("the inbox has partitions for %d days, want 2 that are over and 3 that are not: %v", days, err)
+	}
+}
+
+// Profiles have an address of their own, and are nowhere else.
+func TestProfiles(t *testing.T) {
+	t.Parallel()
+	ports, err := port.Free(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := port.Address(ports[0])
+	p := serve(t, *devtest.New(t), "DEBUG_ADDR="+address)
+	const goroutines = "/debug/pprof/goroutine?debug=1"
+	if a := newClient(t, "http://"+address).call(t, http.MethodGet, goroutines, nil); a.status != http.StatusOK || !bytes.Contains(a.body, []byte("goroutine profile: total")) {
+		t.Errorf("%s answers %s", address, a)
+	}
+	if a := p.call(t, http.MethodGet, goroutines, nil); a.status != http.StatusNotFound {
+		t.Errorf("the address for everybody answers %s", a)
 	}
 }

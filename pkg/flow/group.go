@@ -1,0 +1,129 @@
+package flow
+
+import (
+	"context"
+	"errors"
+
+	"orderflow/pkg/event"
+	"orderflow/pkg/postgres"
+)
+
+const (
+	groupWorkers = 2    // transactions of one group at a time; while they commit, the next requests gather
+	groupBatch   = 128  // requests in one transaction, at most
+	groupWaiting = 1024 // requests that may wait; more of them would only wait longer than anybody does
+)
+
+var (
+	// ErrBusy says that too many requests wait already. Nothing was done, and nothing will be.
+	ErrBusy = errors.New("too many requests wait to be committed")
+	// ErrStopped says that the service has stopped before it came to the request. Nothing was done.
+	ErrStopped = errors.New("the service has stopped")
+)
+
+// Group lets requests that come at the same time share a transaction (group commit). A request that comes alone does not wait for
+// others. It is for events that are born outside of reactions, in HTTP requests.
+type Group[R any] struct {
+	service *Service
+	react   func(context.Context, *postgres.Tx, []R) ([]*event.Event, error)
+	waiting chan *request[R]
+	gone    chan struct{} // closed when nobody will take what waits
+}
+
+// request is one of a group and the one who waits for it.
+type request[R any] struct {
+	ctx  context.Context
+	what R
+	done chan error // gets what became of it
+}
+
+// NewGroup adds a group to a service, before Run. react does what the requests of a batch ask for and returns the events that
+// follow; it may be called again with a part of the batch.
+func NewGroup[R any](s *Service, react func(context.Context, *postgres.Tx, []R) ([]*event.Event, error)) *Group[R] {
+	g := &Group[R]{service: s, react: react, waiting: make(chan *request[R], groupWaiting), gone: make(chan struct{})}
+	s.groups = append(s.groups, g)
+	return g
+}
+
+// Do returns when what was committed with the events that follow from it, or why it was not: ErrBusy at once. When ctx ends before
+// that, what becomes of it is not known.
+func (g *Group[R]) Do(ctx context.Context, what R) error {
+	r := &request[R]{ctx: ctx, what: what, done: make(chan error, 1)}
+	select {
+	case g.waiting <- r:
+	default:
+		return ErrBusy
+	}
+	select {
+	case err := <-r.done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-g.gone:
+	}
+	select {
+	case err := <-r.done:
+		return err
+	default:
+		return ErrStopped
+	}
+}
+
+// work commits what waits until soft ends, and what is in hand until hard ends.
+func (g *Group[R]) work(soft, hard context.Context) {
+	for {
+		select {
+		case first := <-g.waiting:
+			g.commit(hard, g.gather(first))
+		case <-soft.Done():
+			return
+		}
+	}
+}
+
+// close is called when nobody works any more.
+func (g *Group[R]) close() { close(g.gone) }
+
+// gather takes what else waits, up to a batch.
+func (g *Group[R]) gather(first *request[R]) []*request[R] {
+	batch := append(make([]*request[R], 0, min(groupBatch, len(g.waiting)+1)), first)
+	for len(batch) < groupBatch {
+		select {
+		case r := <-g.waiting:
+			batch = append(batch, r)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+// commit runs one transaction for a batch and, where one of them may be at fault, for smaller and smaller parts of it.
+func (g *Group[R]) commit(ctx context.Context, batch []*request[R]) {
+	what := make([]R, 0, len(batch))
+	waiting := make([]*request[R], 0, len(batch))
+	for _, r := range batch {
+		if err := r.ctx.Err(); err != nil { // nobody waits any more
+			r.done <- err
+			continue
+		}
+		what, waiting = append(what, r.what), append(waiting, r)
+	}
+	if len(waiting) == 0 {
+		return
+	}
+	err := protect(func() error {
+		limited, stop := context.WithTimeout(ctx, statementTimeout)
+		defer stop()
+		return g.service.Transact(limited, func(tx *postgres.Tx) ([]*event.Event, error) { return g.react(limited, tx, what) })
+	})
+	if err != nil && len(waiting) > 1 && Classify(err) != World {
+		half := len(waiting) / 2
+		g.commit(ctx, waiting[:half])
+		g.commit(ctx, waiting[half:])
+		return
+	}
+	for _, r := range waiting {
+		r.done <- err
+	}
+}
