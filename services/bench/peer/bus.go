@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/ThreeDotsLabs/watermill"
 	wamqp "github.com/ThreeDotsLabs/watermill-amqp/v3/pkg/amqp"
@@ -25,6 +26,7 @@ type bus struct {
 	started   []router
 	running   errgroup.Group
 	fail      context.CancelCauseFunc // ends what goes on, when a router fails
+	stopping  atomic.Bool
 }
 
 // router is Watermill's router or a forwarder, which is made of one.
@@ -35,20 +37,19 @@ type router interface {
 }
 
 // newBus connects everything. The queues are made anew.
-func newBus(url string, t tuning, w *workflow) (b *bus, err error) {
+func newBus(url string, t tuning, w *workflow) (_ *bus, err error) {
 	if err := deleteQueues(url, w.subscriptions()); err != nil {
 		return nil, err
 	}
-	log := errorLog{slog.Default()}
+	b := &bus{}
+	log := errorLog{slog.Default(), &b.stopping}
 	cfg := wamqp.NewDurableTopicConfig(url, exchange, "")
 	cfg.Exchange.Durable = true
 	cfg.Publish.ConfirmDelivery = true
 	cfg.Publish.ChannelPoolSize = len(services) * t.forwarders
-	publisher, err := wamqp.NewPublisher(cfg, log)
-	if err != nil {
+	if b.publisher, err = wamqp.NewPublisher(cfg, log); err != nil {
 		return nil, fmt.Errorf("publisher: %w", err)
 	}
-	b = &bus{publisher: publisher}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, b.publisher.Close())
@@ -125,6 +126,7 @@ func (b *bus) start(ctx context.Context) (context.Context, error) {
 
 // stop ends everything, and returns when it has ended.
 func (b *bus) stop() error {
+	b.stopping.Store(true)
 	var closing errgroup.Group
 	for _, r := range b.started {
 		closing.Go(r.Close)
@@ -157,11 +159,16 @@ func deleteQueues(url string, subscriptions []subscription) error {
 	return nil
 }
 
-// errorLog is a logger of Watermill that writes errors alone, and costs nothing for the rest.
-type errorLog struct{ log *slog.Logger }
+// errorLog is a logger of Watermill that writes errors alone, and costs nothing for the rest. What was broken off by the stop is no error.
+type errorLog struct {
+	log      *slog.Logger
+	stopping *atomic.Bool
+}
 
 func (l errorLog) Error(msg string, err error, fields watermill.LogFields) {
-	l.log.Error(msg, "error", err, "fields", fields)
+	if !l.stopping.Load() {
+		l.log.Error(msg, "error", err, "fields", fields)
+	}
 }
 func (errorLog) Info(string, watermill.LogFields)                   {}
 func (errorLog) Debug(string, watermill.LogFields)                  {}

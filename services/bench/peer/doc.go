@@ -28,7 +28,7 @@
 //   - PostgreSQLQueueSchema that deletes on ack, a hundred rows a query: the schema with offsets did 533 orders/s.
 //   - Polling every 10 ms, which decides the latency at a gentle rate: an event waits for half of it on average, at each of four hops. A busy
 //     forwarder does not wait at all.
-//   - Publishers share a pool of channels in confirm mode, four for each forwarder of a service, so none ever waits for a channel.
+//   - The forwarders share a pool of channels in confirm mode, one for each of them, so none ever waits for a channel.
 //   - Watermill's logger is off but for errors.
 //
 // The load is placed in process, without HTTP, which is the stricter comparison for orderflow; with -http it goes through an edge as

@@ -42,7 +42,7 @@ func TestSteadyCountsFromTheIntendedStart(t *testing.T) {
 			return id, nil
 		}
 		took, err := l.steady(t.Context(), 10, time.Second)
-		if err != nil || turn.Load() != 10 || took.P50 != 600 || took.P99 != 1000 {
+		if err != nil || turn.Load() != 10 || took.P50 != 500 || took.P99 != 1000 {
 			t.Errorf("%d orders, %+v, %v", turn.Load(), took, err)
 		}
 	})

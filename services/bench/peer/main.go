@@ -168,7 +168,7 @@ func (o options) run(ctx context.Context) (r result, err error) {
 	var l load
 	flow := &workflow{
 		db: db, shipped: l.shipped,
-		outbox: &outbox{schema: wsql.PostgreSQLQueueSchema{SubscribeBatchSize: o.tuning.batch}, topics: o.tuning.forwarders, log: errorLog{}},
+		outbox: &outbox{schema: wsql.PostgreSQLQueueSchema{SubscribeBatchSize: o.tuning.batch}, topics: o.tuning.forwarders},
 	}
 	l.place = flow.place
 	if o.http {

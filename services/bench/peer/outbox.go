@@ -18,7 +18,6 @@ import (
 type outbox struct {
 	schema wsql.SchemaAdapter
 	topics int
-	log    watermill.LoggerAdapter
 	turn   atomic.Uint64
 }
 
@@ -33,7 +32,7 @@ func (o *outbox) add(ctx context.Context, tx pgx.Tx, service string, e event) er
 	if err != nil {
 		return err
 	}
-	table, err := wsql.NewPublisher(wsql.TxFromPgx(tx), wsql.PublisherConfig{SchemaAdapter: o.schema}, o.log)
+	table, err := wsql.NewPublisher(wsql.TxFromPgx(tx), wsql.PublisherConfig{SchemaAdapter: o.schema}, watermill.NopLogger{})
 	if err != nil {
 		return err
 	}
