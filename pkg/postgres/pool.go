@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -65,6 +66,10 @@ func Open(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
 	conf.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "15s"
 	if cfg.MaxConns > 0 {
 		conf.MaxConns = cfg.MaxConns
+	}
+	conf.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
+		registerUUID(conn.TypeMap())
+		return nil
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, conf)
 	if err != nil {
