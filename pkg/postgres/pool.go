@@ -68,7 +68,7 @@ func Open(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
 		conf.MaxConns = cfg.MaxConns
 	}
 	conf.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
-		registerUUID(conn.TypeMap())
+		registerCodecs(conn.TypeMap())
 		return nil
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, conf)

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/uuid"
@@ -47,5 +48,26 @@ func TestUUIDs(t *testing.T) {
 	var id uuid.UUID
 	if err := p.QueryRow(t.Context(), "SELECT NULL::uuid").Scan(&id); err == nil {
 		t.Error("NULL was read as an id")
+	}
+}
+
+func TestTexts(t *testing.T) {
+	p := pool(t, devtest.New(t))
+	for _, texts := range [][]string{{}, {""}, {"a", "", "b"}, {"é, \"}{", "NULL", strings.Repeat("x", 1e6)}} {
+		rows, err := p.Query(t.Context(), "SELECT s FROM unnest($1::text[]) WITH ORDINALITY AS v (s, n) ORDER BY n", texts)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := pgx.CollectRows(rows, pgx.RowTo[string]); err != nil || !slices.Equal(got, texts) {
+			t.Errorf("%.80q come back as %.80q, %v", texts, got, err)
+		}
+		var got []string
+		if err := p.QueryRow(t.Context(), "SELECT $1::text[]", texts).Scan(&got); err != nil || !slices.Equal(got, texts) {
+			t.Errorf("%.80q come back as %.80q, %v", texts, got, err)
+		}
+	}
+	var none bool
+	if err := p.QueryRow(t.Context(), "SELECT $1::text[] IS NULL", []string(nil)).Scan(&none); err != nil || !none {
+		t.Errorf("no array is NULL: %v, %v", none, err)
 	}
 }
