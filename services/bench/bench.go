@@ -51,8 +51,12 @@ type run struct {
 
 // Run places orders, waits for their ends and reports. The report of a run that was cut short, with ctx's error, has what was done until then.
 func Run(ctx context.Context, cfg Config) (*Report, error) {
-	r := &run{Config: cfg, client: newClient(cfg.URL, cfg.Load.Clients)}
-	defer r.client.close()
+	c, err := newClient(cfg.URL)
+	if err != nil {
+		return nil, err
+	}
+	defer c.close()
+	r := &run{Config: cfg, client: c}
 	b, err := broker.Open(ctx, broker.Config{URLs: cfg.AMQPURLs, Name: "orderflow bench", Log: cfg.Log})
 	if err != nil {
 		return nil, err
@@ -94,7 +98,7 @@ func (r *run) hear(m *broker.Message) {
 // measure does everything in its order.
 func (r *run) measure(ctx context.Context) (*Report, error) {
 	r.Progress(Progress{Phase: "stock"})
-	if err := r.client.stocked(ctx); err != nil {
+	if err := r.client.putStock(ctx); err != nil {
 		return nil, err
 	}
 	if r.Warmup > 0 {
@@ -102,7 +106,10 @@ func (r *run) measure(ctx context.Context) (*Report, error) {
 			return nil, err
 		}
 	}
-	orders := newOrders(r.Load.Total(), r.Load.Mix)
+	requests, err := r.client.encodeOrders(newOrders(r.Load.Total(), r.Load.Mix))
+	if err != nil {
+		return nil, err
+	}
 	runtime.GC() // what the preparations have left is not to be cleared away meanwhile
 	m, err := newMeter(ctx, r.Config)
 	if err != nil {
@@ -112,10 +119,10 @@ func (r *run) measure(ctx context.Context) (*Report, error) {
 	var sampler sync.WaitGroup
 	sampler.Go(func() { m.run(sampling) })
 	began := time.Now()
-	l := r.work(ctx, "orders", r.Load, orders)
+	l := r.work(ctx, "orders", r.Load, requests)
 	stop()
 	sampler.Wait()
-	m.sample(ctx)
+	m.stop(ctx)
 	report := r.report(l, m, began)
 	if ctx.Err() == nil && report.Orders == 0 {
 		return report, fmt.Errorf("%w: %s", errNoAnswer, l.first)
@@ -123,10 +130,17 @@ func (r *run) measure(ctx context.Context) (*Report, error) {
 	return report, ctx.Err()
 }
 
+// mostWarming clients warm up. An open loop has many, so that none is missing when something stalls.
+const mostWarming = 32
+
 // warmUp places orders that are not counted. One that is not accepted ends the run, since all others would not be either.
 func (r *run) warmUp(ctx context.Context) error {
-	load := Load{Orders: r.Warmup, Clients: r.Load.Clients, Mix: r.Load.Mix}
-	l := r.work(ctx, "warm-up", load, newOrders(r.Warmup, r.Load.Mix))
+	load := Load{Orders: r.Warmup, Clients: min(r.Load.Clients, mostWarming), Mix: r.Load.Mix}
+	requests, err := r.client.encodeOrders(newOrders(r.Warmup, r.Load.Mix))
+	if err != nil {
+		return err
+	}
+	l := r.work(ctx, "warm-up", load, requests)
 	if l.first != "" && ctx.Err() == nil {
 		return fmt.Errorf("warm-up: %s", l.first)
 	}
@@ -137,11 +151,11 @@ func (r *run) warmUp(ctx context.Context) error {
 }
 
 // work places the orders of a load and waits until they have ended, or nothing ends any more.
-func (r *run) work(ctx context.Context, phase string, load Load, orders []order) *ledger {
+func (r *run) work(ctx context.Context, phase string, load Load, requests []request) *ledger {
 	l := newLedger()
 	r.ledger.Store(l)
 	var placing sync.WaitGroup
-	placing.Go(func() { load.run(ctx, r.client, orders, l) })
+	placing.Go(func() { load.run(ctx, r.client, requests, l) })
 	defer placing.Wait()
 	ticker := time.NewTicker(progressEvery)
 	defer ticker.Stop()

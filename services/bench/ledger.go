@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"net/http"
 	"sync"
 	"time"
 
@@ -138,28 +139,25 @@ func (l *ledger) settle(p placing, e end) {
 	l.rest()
 }
 
-// refuse notes a request that was not accepted: its status, or the error.
+// refuse notes a request that was not accepted: its status, or 0 where there was no answer. That the server has too much to do is no
+// error.
 func (l *ledger) refuse(status int, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if status != 0 {
-		l.statuses[status]++
-	} else {
-		l.errors++
+	if status == http.StatusServiceUnavailable {
+		err = nil
 	}
-	if l.first == "" && err != nil {
-		l.first = err.Error()
-	}
+	l.answer(l.statuses, status, err)
 }
 
 // cancel notes the answer to a cancellation.
-func (l *ledger) cancel(status int, err error) {
+func (l *ledger) cancel(status int, err error) { l.answer(l.cancels, status, err) }
+
+func (l *ledger) answer(counts map[int]int, status int, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if status != 0 {
-		l.cancels[status]++
-	} else {
+	if status == 0 {
 		l.errors++
+	} else {
+		counts[status]++
 	}
 	if l.first == "" && err != nil {
 		l.first = err.Error()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -29,21 +30,22 @@ func (l Load) Total() int {
 }
 
 // run places the orders of a load, and closes the ledger when no more will be placed: when all are, or ctx has ended.
-func (l Load) run(ctx context.Context, c *client, orders []order, to *ledger) {
-	due := make(chan int, l.Total())
-	began := time.Now()
+func (l Load) run(ctx context.Context, c *client, requests []request, to *ledger) {
+	due := make(chan struct{}, l.Total()) // a token for each order that is due; tokens take no room
+	var taken atomic.Int64
 	var clients sync.WaitGroup
+	began := time.Now()
 	for range l.Clients {
 		clients.Go(func() {
-			for i := range due {
+			for range due {
 				if ctx.Err() != nil {
 					return
 				}
-				o := orders[i%len(orders)]
-				if l.Open() {
-					l.once(ctx, c, o, began.Add(l.after(i)), to)
+				i := int(taken.Add(1)) - 1
+				if r := requests[i%len(requests)]; l.Open() {
+					c.order(ctx, r, began.Add(l.after(i)), to)
 				} else {
-					l.untilAccepted(ctx, c, o, to)
+					c.orderPatiently(ctx, r, to)
 				}
 			}
 		})
@@ -58,19 +60,22 @@ func (l Load) after(i int) time.Duration {
 	return time.Duration(float64(i) / l.Rate * float64(time.Second))
 }
 
-// pace puts out the numbers of orders when they are due: in a closed loop all at once. It returns how many were not taken until the end.
-func (l Load) pace(ctx context.Context, began time.Time, due chan int) (unsent int) {
+// pace puts out a token when an order is due: in a closed loop all at once. It returns how many were not taken until the end.
+func (l Load) pace(ctx context.Context, began time.Time, due chan struct{}) (unsent int) {
 	defer close(due)
 	for i := range l.Total() {
 		if l.Open() {
-			sleep(ctx, time.Until(began.Add(l.after(i))))
+			sleepUntil(ctx, began.Add(l.after(i)))
 		}
-		due <- i // there is room for all
+		if ctx.Err() != nil {
+			return 0
+		}
+		due <- struct{}{} // there is room for all
 	}
 	if !l.Open() {
 		return 0
 	}
-	sleep(ctx, time.Until(began.Add(l.Duration)))
+	sleepUntil(ctx, began.Add(l.Duration))
 	for {
 		select {
 		case <-due:
@@ -81,60 +86,52 @@ func (l Load) pace(ctx context.Context, began time.Time, due chan int) (unsent i
 	}
 }
 
-// once places an order, which was due at that moment.
-func (l Load) once(ctx context.Context, c *client, o order, due time.Time, to *ledger) {
+// order places an order, whose latency counts from the moment at which it was due. It returns after which time to come back if it is
+// asked to, or 0.
+func (c *client) order(ctx context.Context, r request, due time.Time, to *ledger) (retry time.Duration) {
 	to.start()
-	id, status, _, err := c.place(ctx, o)
+	id, status, retry, err := c.place(ctx, r)
 	if status != http.StatusCreated {
-		to.refuse(status, unlessBusy(status, err))
-		return
+		to.refuse(status, err)
+		return retry
 	}
-	to.accept(id, o.kind, due, time.Now())
-	if o.kind == Cancelled {
+	to.accept(id, r.kind, due, time.Now())
+	if r.kind == Cancelled {
 		to.cancel(c.cancel(ctx, id))
 	}
+	return 0
 }
 
-// untilAccepted places an order, and comes back as long as it is asked to.
-func (l Load) untilAccepted(ctx context.Context, c *client, o order, to *ledger) {
-	for {
-		to.start()
-		since := time.Now()
-		id, status, retry, err := c.place(ctx, o)
-		if status == http.StatusCreated {
-			to.accept(id, o.kind, since, time.Now())
-			if o.kind == Cancelled {
-				to.cancel(c.cancel(ctx, id))
-			}
+// orderPatiently places an order, and comes back as long as it is asked to.
+func (c *client) orderPatiently(ctx context.Context, r request, to *ledger) {
+	for ctx.Err() == nil {
+		retry := c.order(ctx, r, time.Now(), to)
+		if retry == 0 {
 			return
 		}
-		to.refuse(status, unlessBusy(status, err))
-		if status != http.StatusServiceUnavailable || retry == 0 {
-			return
-		}
-		if sleep(ctx, retry); ctx.Err() != nil {
-			return
-		}
+		sleep(ctx, retry)
 	}
-}
-
-// unlessBusy is the error, if it is more than that the server has too much to do.
-func unlessBusy(status int, err error) error {
-	if status == http.StatusServiceUnavailable {
-		return nil
-	}
-	return err
 }
 
 // sleep waits for d, or until ctx ends.
 func sleep(ctx context.Context, d time.Duration) {
-	if d <= 0 {
-		return
-	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
+	}
+}
+
+// imprecise is by how much the runtime's timers may be late: it waits for whole milliseconds where it has nothing else to do.
+const imprecise = 2 * time.Millisecond
+
+// sleepUntil waits for a moment, as precisely as the system can, or until ctx ends.
+func sleepUntil(ctx context.Context, moment time.Time) {
+	if d := time.Until(moment) - imprecise; d > 0 {
+		sleep(ctx, d)
+	}
+	if d := time.Until(moment); d > 0 && ctx.Err() == nil {
+		pause(d)
 	}
 }

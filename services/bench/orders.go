@@ -71,7 +71,7 @@ const (
 
 func productID(i int) string { return fmt.Sprintf("bench-%d", i+1) }
 
-// order is a request that is ready to be sent.
+// order is what is to be ordered.
 type order struct {
 	kind Kind
 	body []byte
@@ -129,7 +129,7 @@ func newBody(chance *rand.Rand, customer int, kind Kind) []byte {
 	case Declined:
 		b.PaymentMethod = "pm_declined"
 	case OutOfStock:
-		b.Items[0].Quantity = event.MaxQuantity
+		b.Items[0].Quantity, b.Items[0].UnitPrice = event.MaxQuantity, "0.01"
 	}
 	text, err := json.Marshal(b)
 	if err != nil {

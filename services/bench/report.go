@@ -2,6 +2,7 @@ package bench
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -82,7 +83,8 @@ func (r *run) report(l *ledger, m *meter, began time.Time) *Report {
 		for i, id := range ids {
 			some[i] = id.String()
 		}
-		report.Found = append(report.Found, fmt.Sprintf("%d of %d orders have not ended, and none has for %s: %s …", left, report.Orders, r.Patience, strings.Join(some, ", ")))
+		report.Found = append(report.Found, fmt.Sprintf("%d of %d orders have not ended, and none has for %s: %s …",
+			left, report.Orders, r.Patience, strings.Join(some, ", ")))
 	}
 	if l.wrong > 0 {
 		report.Found = append(report.Found, fmt.Sprintf("%d orders have ended otherwise than they were meant to", l.wrong))
@@ -97,12 +99,15 @@ func (r *run) report(l *ledger, m *meter, began time.Time) *Report {
 func newFigures(l *ledger, m *meter, began time.Time) *Figures {
 	orders := float64(l.acceptedOrders())
 	f := &Figures{
-		AcceptedPerS: orders / l.accepted.Sub(began).Seconds(), EndedPerS: orders / l.ended.Sub(began).Seconds(),
+		AcceptedPerS: round(orders / l.accepted.Sub(began).Seconds()), EndedPerS: round(orders / l.ended.Sub(began).Seconds()),
 		Latency: percentiles(l.latency), HTTP: percentiles(l.http),
 		CPU: map[string]float64{}, MemoryPeak: map[string]float64{}, NotMeasurable: m.absent,
 	}
 	for name, g := range m.groups {
-		f.CPU[name], f.MemoryPeak[name] = g.used()/orders*1e6, float64(g.peak)/(1<<20)
+		f.CPU[name], f.MemoryPeak[name] = round(g.used()/orders*1e6), round(float64(g.peak)/(1<<20))
 	}
 	return f
 }
+
+// round keeps one decimal.
+func round(x float64) float64 { return math.Round(x*10) / 10 }

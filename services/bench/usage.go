@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -24,16 +25,24 @@ const (
 	groupBench     = "bench"
 )
 
-// sampleEvery is how often processes are looked at. What a process has used is lost from the last look before it ends.
-const sampleEvery = time.Second
+const (
+	lookEvery = time.Second     // at the memory of processes that are known
+	findEvery = 5 * time.Second // processes that are new; on some machines that costs as much as the work of a hundred orders
+)
 
 // group is processes whose use is added up.
 type group struct {
-	roots    []int32 // its first processes
-	children bool    // theirs belong to it, too
-	before   map[int32]float64
-	now      map[int32]float64 // seconds of CPU time by process, as last seen; also of those that have ended
-	peak     uint64            // bytes of memory
+	roots         []int32 // its first processes
+	children      bool    // theirs belong to it, too
+	processes     []*process.Process
+	before, after spent
+	peak          uint64 // bytes of memory
+}
+
+// spent is CPU time in seconds: of each process that lives, and of all children that have ended.
+type spent struct {
+	alive map[int32]float64
+	ended float64
 }
 
 // meter measures what groups of processes use.
@@ -58,10 +67,10 @@ func newMeter(ctx context.Context, cfg Config) (*meter, error) {
 		}
 		m.groups[name] = &group{roots: pids, children: children}
 	}
-	brokers := amqpAddresses(cfg.AMQPURLs)
+	brokers := addressesOf(cfg.AMQPURLs, amqpPorts)
 	find(groupBroker, brokers, "beam", true)
 	find(groupPostgres, postgresAddress(cfg.DatabaseURL), "postgres", true)
-	find(groupOrderflow, httpAddress(cfg.URL), "", false)
+	find(groupOrderflow, addressesOf([]string{cfg.URL}, httpPorts), "", false)
 	if g := m.groups[groupOrderflow]; g != nil && m.groups[groupBroker] != nil {
 		for _, c := range all {
 			if c.Pid > 0 && c.Pid != self && c.Status == "ESTABLISHED" && leadsTo(c.Raddr, brokers) &&
@@ -71,67 +80,91 @@ func newMeter(ctx context.Context, cfg Config) (*meter, error) {
 		}
 	}
 	for _, g := range m.groups {
-		g.sample(ctx)
-		g.before = g.now
+		g.find(ctx)
+		g.before = g.spent(ctx)
 	}
 	return m, nil
 }
 
-// run takes samples until ctx ends.
+// run looks at the processes until ctx ends.
 func (m *meter) run(ctx context.Context) {
-	ticker := time.NewTicker(sampleEvery)
-	defer ticker.Stop()
+	look, find := time.NewTicker(lookEvery), time.NewTicker(findEvery)
+	defer look.Stop()
+	defer find.Stop()
 	for {
 		select {
-		case <-ticker.C:
-			m.sample(ctx)
+		case <-look.C:
+		case <-find.C:
+			for _, g := range m.groups {
+				g.find(ctx)
+			}
 		case <-ctx.Done():
 			return
 		}
-	}
-}
-
-func (m *meter) sample(ctx context.Context) {
-	for _, g := range m.groups {
-		g.sample(ctx)
-	}
-}
-
-// sample looks at every process of the group. One that has ended meanwhile is passed over.
-func (g *group) sample(ctx context.Context) {
-	now := map[int32]float64{}
-	for pid, seconds := range g.now {
-		now[pid] = seconds
-	}
-	var memory sum
-	for _, p := range g.processes(ctx) {
-		if t, err := p.TimesWithContext(ctx); err == nil {
-			now[p.Pid] = t.User + t.System
+		for _, g := range m.groups {
+			g.look()
 		}
-		memory.add(p)
 	}
-	g.now, g.peak = now, max(g.peak, memory.bytes())
 }
 
-func (g *group) processes(ctx context.Context) (all []*process.Process) {
+// stop takes the last look.
+func (m *meter) stop(ctx context.Context) {
+	for _, g := range m.groups {
+		g.find(ctx)
+		g.look()
+		g.after = g.spent(ctx)
+	}
+}
+
+func (g *group) find(ctx context.Context) {
+	g.processes = nil
 	for _, pid := range g.roots {
 		p, err := process.NewProcessWithContext(ctx, pid)
 		if err != nil {
-			continue
+			continue // it has ended
 		}
-		all = append(all, p)
+		g.processes = append(g.processes, p)
 		if g.children {
 			children, _ := p.ChildrenWithContext(ctx)
-			all = append(all, children...)
+			g.processes = append(g.processes, children...)
 		}
 	}
-	return all
 }
 
-// used is the CPU time since the beginning.
-func (g *group) used() (seconds float64) {
-	for pid, now := range g.now {
-		seconds += now - g.before[pid] // 0 before it was born
+// look at the memory.
+func (g *group) look() {
+	var memory sum
+	for _, p := range g.processes {
+		memory.add(p)
+	}
+	g.peak = max(g.peak, memory.bytes())
+}
+
+func (g *group) spent(ctx context.Context) spent {
+	s := spent{alive: map[int32]float64{}}
+	for _, p := range g.processes {
+		if t, err := p.TimesWithContext(ctx); err == nil {
+			s.alive[p.Pid] = t.User + t.System
+		}
+		if g.children && slices.Contains(g.roots, p.Pid) {
+			s.ended += endedChildren(p)
+		}
+	}
+	return s
+}
+
+// used is the CPU time from before to after.
+func (g *group) used() float64 {
+	seconds := g.after.ended - g.before.ended
+	for pid, after := range g.after.alive {
+		seconds += after - g.before.alive[pid] // nothing where it was born since
+	}
+	if knowsEnded {
+		for pid, before := range g.before.alive {
+			if _, alive := g.after.alive[pid]; !alive {
+				seconds -= before // was spent earlier by one that has ended since
+			}
+		}
 	}
 	return seconds
 }
@@ -199,35 +232,36 @@ func isLocal(ctx context.Context, host string) bool {
 	})
 }
 
-func amqpAddresses(urls []string) (all []string) {
-	for _, u := range urls {
-		all = append(all, addressOf(u, map[string]string{"amqp": "5672", "amqps": "5671"}))
+// The ports of addresses that name none.
+var (
+	amqpPorts = map[string]string{"amqp": "5672", "amqps": "5671"}
+	httpPorts = map[string]string{"http": "80", "https": "443"}
+)
+
+// addressesOf are the hosts and ports of URLs.
+func addressesOf(urls []string, ports map[string]string) (all []string) {
+	for _, text := range urls {
+		u, err := url.Parse(strings.TrimSpace(text))
+		if err != nil {
+			all = append(all, unreadable)
+			continue
+		}
+		all = append(all, addressOf(u, ports))
 	}
 	return all
 }
 
-func httpAddress(u string) []string {
-	return []string{addressOf(u, map[string]string{"http": "80", "https": "443"})}
-}
+const unreadable = "an address that cannot be read"
 
-// addressOf is the host and port of a URL.
-func addressOf(text string, ports map[string]string) string {
-	u, err := url.Parse(strings.TrimSpace(text))
-	if err != nil {
-		return "an unreadable address"
-	}
-	port := u.Port()
-	if port == "" {
-		port = ports[u.Scheme]
-	}
-	return net.JoinHostPort(u.Hostname(), port)
+func addressOf(u *url.URL, ports map[string]string) string {
+	return net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), ports[u.Scheme]))
 }
 
 // postgresAddress is that of a server that is reached by TCP. A socket in a folder is no address that a process can be found by.
 func postgresAddress(u string) []string {
 	cfg, err := pgconn.ParseConfig(u)
 	if err != nil {
-		return []string{"an unreadable address"}
+		return []string{unreadable}
 	}
 	return []string{net.JoinHostPort(cfg.Host, strconv.Itoa(int(cfg.Port)))}
 }

@@ -47,10 +47,9 @@ func TestMeter(t *testing.T) {
 	if _, err := out.Read(make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
-	m.sample(t.Context())
 	in.Close()
 	child.Wait()
-	m.sample(t.Context())
+	m.stop(t.Context())
 	used := (child.ProcessState.UserTime() + child.ProcessState.SystemTime()).Seconds()
 	if got := g.used(); got < used/2 || used == 0 {
 		t.Errorf("%.3f s of CPU time, but a child alone has used %.3f before it ended", got, used)
