@@ -24,6 +24,7 @@ type Config struct {
 	Schema   string // the one schema that the pool sees
 	Name     string // application_name, as pg_stat_activity shows it
 	MaxConns int32  // 0 leaves it to the pool
+	ByKey    bool   // every statement is about some rows, by their keys
 	Log      *slog.Logger
 	// Patience is how long Open and Migrate wait for a server that does not accept connections yet, and Migrate for others that do
 	// the same, START_TIMEOUT; 0 means one try, of ten seconds at most.
@@ -66,6 +67,13 @@ func Open(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
 	conf.ConnConfig.RuntimeParams["idle_in_transaction_session_timeout"] = "15s"
 	if cfg.MaxConns > 0 {
 		conf.MaxConns = cfg.MaxConns
+	}
+	if cfg.ByKey {
+		// Plans are kept from the first executions on. One that was made while a table was small would read the whole table for each
+		// batch, until statistics are gathered again.
+		for _, detour := range []string{"enable_seqscan", "enable_hashjoin", "enable_mergejoin", "jit"} {
+			conf.ConnConfig.RuntimeParams[detour] = "off"
+		}
 	}
 	conf.AfterConnect = func(_ context.Context, conn *pgx.Conn) error {
 		registerCodecs(conn.TypeMap())

@@ -315,7 +315,7 @@ func othersOf(name string) (others []flow.Subscription) {
 
 func (p *process) openDatabase(ctx context.Context, s service, part *part) (err error) {
 	cfg := postgres.Config{
-		URL: p.cfg.DatabaseURL, Schema: s.schema, Name: "orderflow " + s.name, MaxConns: p.cfg.DBMaxConns,
+		URL: p.cfg.DatabaseURL, Schema: s.schema, Name: "orderflow " + s.name, MaxConns: p.cfg.DBMaxConns, ByKey: true,
 		Log: p.log.With("service", s.name), Patience: p.cfg.StartTimeout,
 	}
 	if part.db, err = postgres.Open(ctx, cfg); err != nil {
