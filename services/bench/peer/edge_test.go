@@ -7,12 +7,10 @@ import (
 	"reflect"
 	"strings"
 	"testing"
-
-	"github.com/google/uuid"
 )
 
 // serve starts an edge that keeps what was placed.
-func serve(t *testing.T, place func(context.Context, order) (uuid.UUID, error)) string {
+func serve(t *testing.T, place func(context.Context, order) (string, error)) string {
 	t.Helper()
 	e := &edge{place: place}
 	address, err := e.serve()
@@ -28,9 +26,9 @@ func serve(t *testing.T, place func(context.Context, order) (uuid.UUID, error)) 
 }
 
 func TestEdgeTakesWhatTheClientSends(t *testing.T) {
-	id := uuid.New()
+	id := newID()
 	var got order
-	c := newClient(serve(t, func(_ context.Context, o order) (uuid.UUID, error) { got = o; return id, nil }), 1)
+	c := newClient(serve(t, func(_ context.Context, o order) (string, error) { got = o; return id, nil }), 1)
 	defer c.http.CloseIdleConnections()
 	want := newOrder()
 	placed, err := c.place(t.Context(), want)
@@ -40,7 +38,7 @@ func TestEdgeTakesWhatTheClientSends(t *testing.T) {
 }
 
 func TestEdgeRefuses(t *testing.T) {
-	address := serve(t, func(context.Context, order) (uuid.UUID, error) { return uuid.UUID{}, errors.New("not to be placed") })
+	address := serve(t, func(context.Context, order) (string, error) { return "", errors.New("not to be placed") })
 	const good = `{"customer_id":"c","currency":"EUR","payment_method":"pm_ok","items":[{"product_id":"p","quantity":1,"unit_price":"1.00"}],
 		"shipping_address":{"name":"n","line1":"l","city":"c","postal_code":"p","country":"GB"}}`
 	for _, c := range []struct {

@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/google/uuid"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -43,12 +42,12 @@ func newOrder() order {
 
 // load places orders, and takes their time.
 type load struct {
-	place func(context.Context, order) (uuid.UUID, error)
+	place func(context.Context, order) (string, error)
 	watch atomic.Pointer[stopwatch]
 }
 
 // shipped is told of every order that has ended.
-func (l *load) shipped(id uuid.UUID, at time.Time) { l.watch.Load().end(id, at) }
+func (l *load) shipped(id string, at time.Time) { l.watch.Load().end(id, at) }
 
 // burst places orders as fast as a number of placers can, and returns when all of them have ended: how long until the last was accepted, and
 // until the last was shipped.

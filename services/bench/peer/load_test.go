@@ -7,16 +7,14 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 func TestBurstMeasuresPlacingAndEnding(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const orders, placers, placing, shipping = 10, 2, 100 * time.Millisecond, 3 * time.Second
 		var l load
-		l.place = func(ctx context.Context, o order) (uuid.UUID, error) {
-			id := uuid.New()
+		l.place = func(ctx context.Context, o order) (string, error) {
+			id := newID()
 			time.AfterFunc(placing+shipping, func() { l.shipped(id, time.Now()) })
 			return id, sleep(ctx, placing)
 		}
@@ -34,10 +32,10 @@ func TestSteadyCountsFromTheIntendedStart(t *testing.T) {
 		var turn atomic.Int32
 		stall := make(chan struct{})
 		time.AfterFunc(time.Second, func() { close(stall) })
-		l.place = func(context.Context, order) (uuid.UUID, error) {
+		l.place = func(context.Context, order) (string, error) {
 			turn.Add(1)
 			<-stall
-			id := uuid.New()
+			id := newID()
 			l.shipped(id, time.Now())
 			return id, nil
 		}
@@ -50,7 +48,7 @@ func TestSteadyCountsFromTheIntendedStart(t *testing.T) {
 
 func TestLoadFails(t *testing.T) {
 	broken := errors.New("broken")
-	l := load{place: func(context.Context, order) (uuid.UUID, error) { return uuid.UUID{}, broken }}
+	l := load{place: func(context.Context, order) (string, error) { return "", broken }}
 	if _, _, err := l.burst(t.Context(), 5, 2); !errors.Is(err, broken) {
 		t.Error("burst:", err)
 	}
@@ -59,14 +57,14 @@ func TestLoadFails(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(broken)
-	l.place = func(context.Context, order) (uuid.UUID, error) { return uuid.New(), nil } // and none of them ends
+	l.place = func(context.Context, order) (string, error) { return newID(), nil } // and none of them ends
 	if _, _, err := l.burst(ctx, 5, 2); !errors.Is(err, broken) {
 		t.Error("burst that does not end:", err)
 	}
 }
 
 func TestStopwatchTakesEndBeforeStart(t *testing.T) {
-	s, id, now := newStopwatch(1), uuid.New(), time.Now()
+	s, id, now := newStopwatch(1), newID(), time.Now()
 	s.end(id, now.Add(5*time.Millisecond))
 	s.start(id, now)
 	last, err := s.wait(t.Context())

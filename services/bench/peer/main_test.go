@@ -50,7 +50,7 @@ func TestExitCodes(t *testing.T) {
 func TestResultAsJSON(t *testing.T) {
 	text, err := json.Marshal(result{
 		Program: "peer", AcceptedPerS: perSecond(100, 3*time.Second), EndedPerS: 5,
-		CPUUsPerOrder: spent([3]time.Duration{1, 2, 3}, [3]time.Duration{time.Millisecond, 2 * time.Millisecond, 4 * time.Millisecond}, 10),
+		CPUUsPerOrder: spent([]time.Duration{1, 2, 3}, []time.Duration{time.Millisecond, 2 * time.Millisecond, 4 * time.Millisecond}, 10),
 		LatencyMs:     &latency{1, 2, 3, 4}, Verify: verdict{OK: true}, Settings: tuning{poll: time.Second},
 	})
 	if err != nil {

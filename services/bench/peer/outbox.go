@@ -36,7 +36,7 @@ func (o *outbox) add(ctx context.Context, tx pgx.Tx, service string, e event) er
 	if err != nil {
 		return err
 	}
-	m := message.NewMessage(e.ID.String(), payload)
+	m := message.NewMessage(e.ID, payload)
 	m.SetContext(ctx)
 	envelope := forwarder.PublisherConfig{ForwarderTopic: o.topic(service, o.turn.Add(1))}
 	return forwarder.NewPublisher(table, envelope).Publish(e.Type, m)

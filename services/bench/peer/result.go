@@ -36,7 +36,7 @@ type cpuSpent struct {
 	Client   float64 `json:"client"`
 }
 
-// meter reads what the processes have used until now.
+// meter knows the processes that share the work.
 type meter struct{ broker, postgres, client int }
 
 // newMeter finds the servers by the ports on which they listen. They have to run on this machine.
@@ -70,18 +70,11 @@ func server(address, usual string) (pid int, err error) {
 	return cpu.Listener(n)
 }
 
-// read returns the CPU time used so far.
-func (m meter) read() (all [3]time.Duration, err error) {
-	for i, pid := range []int{m.broker, m.postgres, m.client} {
-		if all[i], err = cpu.Time(pid); err != nil {
-			return all, err
-		}
-	}
-	return all, nil
-}
+// read returns the CPU time that they have used so far.
+func (m meter) read() ([]time.Duration, error) { return cpu.Times(m.broker, m.postgres, m.client) }
 
 // spent is what was used between two readings.
-func spent(from, to [3]time.Duration, orders int) *cpuSpent {
+func spent(from, to []time.Duration, orders int) *cpuSpent {
 	each := func(i int) float64 { return round(float64((to[i] - from[i]).Microseconds()) / float64(orders)) }
 	return &cpuSpent{each(0), each(1), each(2)}
 }

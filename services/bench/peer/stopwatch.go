@@ -6,14 +6,12 @@ import (
 	"slices"
 	"sync"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // stopwatch takes the time of a number of orders, from the start of each to its end.
 type stopwatch struct {
 	mu    sync.Mutex
-	half  map[uuid.UUID]time.Time // what is known of an order: its start, or its end, which may be told before the start
+	half  map[string]time.Time // what is known of an order: its start, or its end, which may be told before the start
 	took  []time.Duration
 	last  time.Time // the last end
 	want  int
@@ -21,13 +19,13 @@ type stopwatch struct {
 }
 
 func newStopwatch(orders int) *stopwatch {
-	return &stopwatch{half: make(map[uuid.UUID]time.Time, orders), took: make([]time.Duration, 0, orders), want: orders, ended: make(chan struct{})}
+	return &stopwatch{half: make(map[string]time.Time, orders), took: make([]time.Duration, 0, orders), want: orders, ended: make(chan struct{})}
 }
 
-func (s *stopwatch) start(id uuid.UUID, at time.Time) { s.note(id, at, false) }
-func (s *stopwatch) end(id uuid.UUID, at time.Time)   { s.note(id, at, true) }
+func (s *stopwatch) start(id string, at time.Time) { s.note(id, at, false) }
+func (s *stopwatch) end(id string, at time.Time)   { s.note(id, at, true) }
 
-func (s *stopwatch) note(id uuid.UUID, at time.Time, end bool) {
+func (s *stopwatch) note(id string, at time.Time, end bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	other, known := s.half[id]

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/ThreeDotsLabs/watermill/message"
-	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 )
@@ -36,7 +35,7 @@ var statusAfter = map[string]int{paymentProcessed: statusPaid, inventoryReserved
 type workflow struct {
 	db      *pgxpool.Pool
 	outbox  *outbox
-	shipped func(order uuid.UUID, at time.Time) // told after the commit
+	shipped func(orderID string, at time.Time) // told after the commit
 }
 
 // reaction is what a service does with an event: it changes rows in a transaction, and returns the event that follows, if one does.
@@ -61,12 +60,8 @@ func (w *workflow) subscriptions() []subscription {
 }
 
 // place accepts an order.
-func (w *workflow) place(ctx context.Context, o order) (uuid.UUID, error) {
-	var err error
-	if o.OrderID, err = uuid.NewV7(); err != nil {
-		return o.OrderID, err
-	}
-	o.TotalAmount = o.total()
+func (w *workflow) place(ctx context.Context, o order) (id string, err error) {
+	o.OrderID, o.TotalAmount = newID(), o.total()
 	return o.OrderID, w.commit(ctx, orders, func(tx pgx.Tx) (*event, error) {
 		items, err := json.Marshal(o.Items)
 		if err != nil {
@@ -78,29 +73,20 @@ func (w *workflow) place(ctx context.Context, o order) (uuid.UUID, error) {
 		}
 		_, err = tx.Exec(ctx, `INSERT INTO orders (order_id, customer_id, currency, total_amount, items, payment_method, shipping_address)
 			VALUES ($1, $2, $3, $4, $5, $6, $7)`, o.OrderID, o.CustomerID, o.Currency, o.TotalAmount, items, o.PaymentMethod, address)
-		if err != nil {
-			return nil, err
-		}
-		e, err := placed(o)
+		e := placed(o)
 		return &e, err
 	})
 }
 
 func pay(ctx context.Context, tx pgx.Tx, e event) (*event, error) {
-	next, err := e.next(payment, paymentProcessed)
-	if err != nil {
-		return nil, err
-	}
-	_, err = tx.Exec(ctx, `INSERT INTO payments (payment_id, order_id, amount, method) VALUES ($1, $2, $3, $4)`,
+	next := e.next(payment, paymentProcessed)
+	_, err := tx.Exec(ctx, `INSERT INTO payments (payment_id, order_id, amount, method) VALUES ($1, $2, $3, $4)`,
 		next.Reference, e.Order.OrderID, e.Order.TotalAmount, e.Order.PaymentMethod)
 	return &next, err
 }
 
 func reserve(ctx context.Context, tx pgx.Tx, e event) (*event, error) {
-	next, err := e.next(inventory, inventoryReserved)
-	if err != nil {
-		return nil, err
-	}
+	next := e.next(inventory, inventoryReserved)
 	items := e.Order.byProduct()
 	said, err := json.Marshal(items)
 	if err != nil {
@@ -115,11 +101,8 @@ func reserve(ctx context.Context, tx pgx.Tx, e event) (*event, error) {
 }
 
 func ship(ctx context.Context, tx pgx.Tx, e event) (*event, error) {
-	next, err := e.next(shipping, shipmentCreated)
-	if err != nil {
-		return nil, err
-	}
-	_, err = tx.Exec(ctx, `INSERT INTO shipments (shipment_id, order_id, carrier) VALUES ($1, $2, 'DHL')`, next.Reference, e.Order.OrderID)
+	next := e.next(shipping, shipmentCreated)
+	_, err := tx.Exec(ctx, `INSERT INTO shipments (shipment_id, order_id, carrier) VALUES ($1, $2, 'DHL')`, next.Reference, e.Order.OrderID)
 	return &next, err
 }
 

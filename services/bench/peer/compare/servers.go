@@ -118,10 +118,9 @@ func (s *servers) share(ctx context.Context, during time.Duration) (float64, err
 }
 
 func (s *servers) used() (time.Duration, error) {
-	broker, err := cpu.Time(s.RabbitMQ().Pid())
+	times, err := cpu.Times(s.RabbitMQ().Pid(), s.Postgres().Pid())
 	if err != nil {
 		return 0, err
 	}
-	postgres, err := cpu.Time(s.Postgres().Pid())
-	return broker + postgres, err
+	return times[0] + times[1], nil
 }

@@ -16,22 +16,24 @@ import (
 // tick is the unit of times in /proc: USER_HZ, which is 100 on every architecture that Go runs on.
 const tick = 10 * time.Millisecond
 
-// Time is the CPU time that a process, its children, and all that they have waited for, have used until now.
-func Time(pid int) (time.Duration, error) {
+// Times are the CPU times that processes, each with its children and all that they have waited for, have used until now.
+func Times(pids ...int) ([]time.Duration, error) {
 	all, err := processes()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	if _, runs := all[pid]; !runs {
-		return 0, fmt.Errorf("there is no process %d", pid)
-	}
-	ticks := int64(0)
-	for id := range all {
-		if descends(all, id, pid) {
-			ticks += all[id].ticks
+	times := make([]time.Duration, len(pids))
+	for i, pid := range pids {
+		if _, runs := all[pid]; !runs {
+			return nil, fmt.Errorf("there is no process %d", pid)
+		}
+		for id, p := range all {
+			if descends(all, id, pid) {
+				times[i] += time.Duration(p.ticks) * tick
+			}
 		}
 	}
-	return time.Duration(ticks) * tick, nil
+	return times, nil
 }
 
 // process is what matters of a process: its parent, and what it and the children that it has waited for have used.

@@ -42,7 +42,7 @@ func TestTimeOfChildren(t *testing.T) {
 	if used := mustTime(t) - before; childs < 5*tick || used < childs-2*tick {
 		t.Errorf("a child that used %s counts as %s", childs, used)
 	}
-	if _, err := Time(1 << 30); err == nil {
+	if _, err := Times(os.Getpid(), 1<<30); err == nil {
 		t.Error("a process that is not there has a time")
 	}
 }
@@ -72,9 +72,9 @@ func linux(t *testing.T) {
 
 func mustTime(t *testing.T) time.Duration {
 	t.Helper()
-	used, err := Time(os.Getpid())
+	used, err := Times(os.Getpid())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return used
+	return used[0]
 }
