@@ -20,13 +20,13 @@ import (
 func insert(ctx context.Context, tx *postgres.Tx, reservations []Reservation) (map[uuid.UUID]bool, error) {
 	sorted := slices.SortedFunc(slices.Values(reservations), func(a, b Reservation) int { return slices.Compare(a.OrderID[:], b.OrderID[:]) })
 	n := len(sorted)
-	orders, ids, statuses, items := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]Status, n), make([]string, n)
+	orders, ids, statuses, items := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]string, n), make([]string, n)
 	for i, r := range sorted {
 		encoded, err := json.Marshal(r.Items)
 		if err != nil {
 			return nil, fmt.Errorf("encode items: %w", err)
 		}
-		orders[i], ids[i], statuses[i], items[i] = r.OrderID, r.ID, r.Status, string(encoded)
+		orders[i], ids[i], statuses[i], items[i] = r.OrderID, r.ID, string(r.Status), string(encoded)
 	}
 	inserted, err := postgres.Query(ctx, tx, pgx.RowTo[uuid.UUID], `
 		INSERT INTO reservations (order_id, reservation_id, status, items)

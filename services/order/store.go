@@ -21,7 +21,7 @@ func insert(tx *postgres.Tx, orders []Order) error {
 	n := len(orders)
 	ids, customers, currencies, totals := make([]uuid.UUID, n), make([]string, n), make([]string, n), make([]int64, n)
 	items, methods, addresses := make([]string, n), make([]string, n), make([]string, n)
-	facts, statuses, placed, versions := make([]Facts, n), make([]Status, n), make([]time.Time, n), make([]int64, n)
+	facts, statuses, placed, versions := make([]Facts, n), make([]string, n), make([]time.Time, n), make([]int64, n)
 	for i, o := range orders {
 		list, err := json.Marshal(o.Items)
 		if err != nil {
@@ -33,7 +33,7 @@ func insert(tx *postgres.Tx, orders []Order) error {
 		}
 		ids[i], customers[i], currencies[i], totals[i] = o.OrderID, o.CustomerID, o.Currency, o.TotalAmount.Minor
 		items[i], methods[i], addresses[i] = string(list), o.PaymentMethod, string(address)
-		facts[i], statuses[i], placed[i], versions[i] = o.Facts, o.Status, o.PlacedAt, o.Version
+		facts[i], statuses[i], placed[i], versions[i] = o.Facts, string(o.Status), o.PlacedAt, o.Version
 	}
 	tx.Queue(`
 		INSERT INTO orders (order_id, customer_id, currency, total_amount, items, payment_method, shipping_address,
@@ -67,10 +67,10 @@ func lock(ctx context.Context, tx *postgres.Tx, events []*event.Event) (map[uuid
 // update writes the state of orders back that were locked.
 func update(tx *postgres.Tx, orders map[uuid.UUID]*Order) {
 	n := len(orders)
-	ids, facts, statuses := make([]uuid.UUID, 0, n), make([]Facts, 0, n), make([]Status, 0, n)
+	ids, facts, statuses := make([]uuid.UUID, 0, n), make([]Facts, 0, n), make([]string, 0, n)
 	reasons, updated, ended, versions := make([]*event.CancelReason, 0, n), make([]time.Time, 0, n), make([]bool, 0, n), make([]int64, 0, n)
 	for _, o := range orders {
-		ids, facts, statuses, reasons = append(ids, o.OrderID), append(facts, o.Facts), append(statuses, o.Status), append(reasons, postgres.OrNull(o.CancelReason))
+		ids, facts, statuses, reasons = append(ids, o.OrderID), append(facts, o.Facts), append(statuses, string(o.Status)), append(reasons, postgres.OrNull(o.CancelReason))
 		updated, ended, versions = append(updated, o.UpdatedAt), append(ended, o.Status.Ended()), append(versions, o.Version)
 	}
 	tx.Queue(`

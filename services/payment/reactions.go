@@ -54,8 +54,7 @@ func (r reactions) intendCharge(ctx context.Context, tx *postgres.Tx, batch []*e
 	for _, e := range batch {
 		opened[e.Subject()] = Open(event.OrderOf(e), event.NewID())
 	}
-	insert(tx, slices.Collect(maps.Values(opened)))
-	rows, err := lock(ctx, tx, batch)
+	rows, err := open(ctx, tx, opened)
 	if err != nil {
 		return nil, err
 	}
@@ -69,7 +68,7 @@ func (r reactions) intendCharge(ctx context.Context, tx *postgres.Tx, batch []*e
 // recordCharge notes what the gateway said. No event is finished while its payment is refunding, whoever began that: another
 // worker may hold the same event, and if this one noted it as handled, the inbox would drop the other's refund.
 func (r reactions) recordCharge(ctx context.Context, tx *postgres.Tx, batch []flow.Answered[answer]) (follow, again []*event.Event, err error) {
-	rows, err := lock(ctx, tx, flow.EventsOf(batch))
+	rows, err := lock(ctx, tx, event.OrderIDs(flow.EventsOf(batch)))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -93,7 +92,7 @@ func (r reactions) recordCharge(ctx context.Context, tx *postgres.Tx, batch []fl
 // intendUndo notes for each order that its payment is taken back, as far as it exists. While the gateway is being asked for the
 // charge, that is a mark on the payment, and whoever is asking goes on to the refund.
 func (r reactions) intendUndo(ctx context.Context, tx *postgres.Tx, batch []*event.Event) ([]flow.Call[answer], error) {
-	rows, err := lock(ctx, tx, batch)
+	rows, err := lock(ctx, tx, event.OrderIDs(batch))
 	if err != nil {
 		return nil, err
 	}
@@ -122,11 +121,11 @@ func (r reactions) recordUndo(ctx context.Context, tx *postgres.Tx, batch []flow
 			tombstones[a.Subject()], facts[a.Subject()] = Tombstone(event.OrderOf(a.Event), undoReason(a.Event), event.NewID())
 		}
 	}
-	buried, err := bury(ctx, tx, slices.Collect(maps.Values(tombstones)))
+	buried, err := insert(ctx, tx, slices.Collect(maps.Values(tombstones)))
 	if err != nil {
 		return nil, nil, err
 	}
-	rows, err := lock(ctx, tx, flow.EventsOf(batch))
+	rows, err := lock(ctx, tx, event.OrderIDs(flow.EventsOf(batch)))
 	if err != nil {
 		return nil, nil, err
 	}

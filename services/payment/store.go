@@ -3,6 +3,7 @@ package payment
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -16,48 +17,65 @@ import (
 
 // Rows are locked in the order of their keys, here and everywhere, so that transactions wait for each other in one direction.
 
-const insertPayments = `
-	INSERT INTO payments (order_id, payment_id, status, amount, currency, undo_reason)
-	SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[])
-	ON CONFLICT (order_id) DO NOTHING`
-
-// insert adds the payments of orders that have none yet.
-func insert(tx *postgres.Tx, payments []Payment) {
-	tx.Queue(insertPayments, insertArgs(payments)...)
-}
-
-// bury is insert, and tells for which orders it did.
-func bury(ctx context.Context, tx *postgres.Tx, payments []Payment) (map[uuid.UUID]bool, error) {
+// insert adds the payments of orders that have none yet, and tells for which orders it did.
+func insert(ctx context.Context, tx *postgres.Tx, payments []Payment) (map[uuid.UUID]bool, error) {
 	if len(payments) == 0 {
 		return nil, nil
 	}
-	ids, err := postgres.Query(ctx, tx, pgx.RowTo[uuid.UUID], insertPayments+" RETURNING order_id", insertArgs(payments)...)
-	if err != nil {
-		return nil, fmt.Errorf("insert tombstones of payments: %w", err)
-	}
-	return postgres.Set(ids), nil
-}
-
-func insertArgs(payments []Payment) []any {
 	slices.SortFunc(payments, func(a, b Payment) int { return slices.Compare(a.OrderID[:], b.OrderID[:]) })
 	n := len(payments)
-	orders, ids, statuses := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]Status, n)
+	orders, ids, statuses := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]string, n)
 	amounts, currencies, undo := make([]int64, n), make([]string, n), make([]*event.CancelReason, n)
 	for i, p := range payments {
-		orders[i], ids[i], statuses[i], amounts[i], currencies[i] = p.OrderID, p.ID, p.Status, p.Amount, p.Currency
+		orders[i], ids[i], statuses[i], amounts[i], currencies[i] = p.OrderID, p.ID, string(p.Status), p.Amount, p.Currency
 		undo[i] = postgres.OrNull(p.Undo)
 	}
-	return []any{orders, ids, statuses, amounts, currencies, undo}
+	fresh, err := postgres.Query(ctx, tx, pgx.RowTo[uuid.UUID], `
+		INSERT INTO payments (order_id, payment_id, status, amount, currency, undo_reason)
+		SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[])
+		ON CONFLICT (order_id) DO NOTHING RETURNING order_id`,
+		orders, ids, statuses, amounts, currencies, undo)
+	if err != nil {
+		return nil, fmt.Errorf("insert payments: %w", err)
+	}
+	return postgres.Set(fresh), nil
 }
 
-// lock reads the payments of the events' orders and keeps them from being changed until the transaction ends.
-func lock(ctx context.Context, tx *postgres.Tx, events []*event.Event) (map[uuid.UUID]*Payment, error) {
+// open inserts payments that are only begun, and returns what there is then of their orders. It is kept from being changed until the
+// transaction ends.
+func open(ctx context.Context, tx *postgres.Tx, begun map[uuid.UUID]Payment) (map[uuid.UUID]*Payment, error) {
+	fresh, err := insert(ctx, tx, slices.Collect(maps.Values(begun)))
+	if err != nil {
+		return nil, err
+	}
+	var known []uuid.UUID
+	for id := range begun {
+		if !fresh[id] {
+			known = append(known, id)
+		}
+	}
+	all, err := lock(ctx, tx, known)
+	if err != nil {
+		return nil, err
+	}
+	for id := range fresh {
+		p := begun[id]
+		all[id] = &p
+	}
+	return all, nil
+}
+
+// lock reads the payments of orders and keeps them from being changed until the transaction ends.
+func lock(ctx context.Context, tx *postgres.Tx, orders []uuid.UUID) (map[uuid.UUID]*Payment, error) {
+	payments := make(map[uuid.UUID]*Payment, len(orders))
+	if len(orders) == 0 {
+		return payments, nil
+	}
 	rows, err := postgres.Query(ctx, tx, scanRow, selectPayments+`
-		WHERE order_id = ANY($1::uuid[]) ORDER BY order_id FOR UPDATE`, event.OrderIDs(events))
+		WHERE order_id = ANY($1::uuid[]) ORDER BY order_id FOR UPDATE`, orders)
 	if err != nil {
 		return nil, fmt.Errorf("read payments: %w", err)
 	}
-	payments := make(map[uuid.UUID]*Payment, len(rows))
 	for i := range rows {
 		payments[rows[i].OrderID] = &rows[i].Payment
 	}
@@ -70,10 +88,10 @@ func update(tx *postgres.Tx, payments map[uuid.UUID]*Payment) {
 		return
 	}
 	n := len(payments)
-	orders, statuses, refunded := make([]uuid.UUID, 0, n), make([]Status, 0, n), make([]int64, 0, n)
+	orders, statuses, refunded := make([]uuid.UUID, 0, n), make([]string, 0, n), make([]int64, 0, n)
 	references, undo := make([]*string, 0, n), make([]*event.CancelReason, 0, n)
 	for _, p := range payments {
-		orders, statuses, refunded = append(orders, p.OrderID), append(statuses, p.Status), append(refunded, p.RefundedAmount)
+		orders, statuses, refunded = append(orders, p.OrderID), append(statuses, string(p.Status)), append(refunded, p.RefundedAmount)
 		references, undo = append(references, postgres.OrNull(postgres.Escape(p.GatewayReference))), append(undo, postgres.OrNull(p.Undo))
 	}
 	tx.Queue(`

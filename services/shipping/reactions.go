@@ -25,8 +25,7 @@ func (r reactions) intendBooking(ctx context.Context, tx *postgres.Tx, batch []*
 	for _, e := range batch {
 		opened[e.Subject()] = Open(event.OrderOf(e), event.NewID())
 	}
-	insert(tx, slices.Collect(maps.Values(opened)))
-	rows, err := lock(ctx, tx, batch)
+	rows, err := open(ctx, tx, opened)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +47,7 @@ func (r reactions) book(order *event.Order) flow.Call[Verdict] {
 
 // recordBooking notes what the carrier said.
 func (r reactions) recordBooking(ctx context.Context, tx *postgres.Tx, batch []flow.Answered[Verdict]) (follow, again []*event.Event, err error) {
-	rows, err := lock(ctx, tx, flow.EventsOf(batch))
+	rows, err := lock(ctx, tx, event.OrderIDs(flow.EventsOf(batch)))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -74,11 +73,11 @@ func (r reactions) cancel(ctx context.Context, tx *postgres.Tx, batch []*event.E
 		reason := e.Data.(*event.CancellationRequested).Reason
 		tombstones[e.Subject()], facts[e.Subject()] = Tombstone(event.OrderOf(e), reason, event.NewID())
 	}
-	buried, err := bury(ctx, tx, slices.Collect(maps.Values(tombstones)))
+	buried, err := insert(ctx, tx, slices.Collect(maps.Values(tombstones)))
 	if err != nil {
 		return nil, err
 	}
-	rows, err := lock(ctx, tx, batch)
+	rows, err := lock(ctx, tx, event.OrderIDs(batch))
 	if err != nil {
 		return nil, err
 	}

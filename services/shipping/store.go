@@ -3,6 +3,7 @@ package shipping
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -10,49 +11,65 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"orderflow/pkg/event"
 	"orderflow/pkg/postgres"
 )
 
 // Rows are locked in the order of their keys, here and everywhere, so that transactions wait for each other in one direction.
 
-const insertShipments = `
-	INSERT INTO shipments (order_id, shipment_id, status)
-	SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[])
-	ON CONFLICT (order_id) DO NOTHING`
-
-// insert adds the shipments of orders that have none yet.
-func insert(tx *postgres.Tx, shipments []Shipment) {
-	tx.Queue(insertShipments, insertArgs(shipments)...)
-}
-
-// bury is insert, and tells for which orders it did.
-func bury(ctx context.Context, tx *postgres.Tx, shipments []Shipment) (map[uuid.UUID]bool, error) {
-	ids, err := postgres.Query(ctx, tx, pgx.RowTo[uuid.UUID], insertShipments+" RETURNING order_id", insertArgs(shipments)...)
-	if err != nil {
-		return nil, fmt.Errorf("insert tombstones of shipments: %w", err)
-	}
-	return postgres.Set(ids), nil
-}
-
-func insertArgs(shipments []Shipment) []any {
+// insert adds the shipments of orders that have none yet, and tells for which orders it did.
+func insert(ctx context.Context, tx *postgres.Tx, shipments []Shipment) (map[uuid.UUID]bool, error) {
 	slices.SortFunc(shipments, func(a, b Shipment) int { return slices.Compare(a.OrderID[:], b.OrderID[:]) })
 	n := len(shipments)
-	orders, ids, statuses := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]Status, n)
+	orders, ids, statuses := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]string, n)
 	for i, s := range shipments {
-		orders[i], ids[i], statuses[i] = s.OrderID, s.ID, s.Status
+		orders[i], ids[i], statuses[i] = s.OrderID, s.ID, string(s.Status)
 	}
-	return []any{orders, ids, statuses}
+	fresh, err := postgres.Query(ctx, tx, pgx.RowTo[uuid.UUID], `
+		INSERT INTO shipments (order_id, shipment_id, status)
+		SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[])
+		ON CONFLICT (order_id) DO NOTHING RETURNING order_id`,
+		orders, ids, statuses)
+	if err != nil {
+		return nil, fmt.Errorf("insert shipments: %w", err)
+	}
+	return postgres.Set(fresh), nil
 }
 
-// lock reads the shipments of the events' orders and keeps them from being changed until the transaction ends.
-func lock(ctx context.Context, tx *postgres.Tx, events []*event.Event) (map[uuid.UUID]*Shipment, error) {
+// open inserts shipments that are only begun, and returns what there is then of their orders. It is kept from being changed until the
+// transaction ends.
+func open(ctx context.Context, tx *postgres.Tx, begun map[uuid.UUID]Shipment) (map[uuid.UUID]*Shipment, error) {
+	fresh, err := insert(ctx, tx, slices.Collect(maps.Values(begun)))
+	if err != nil {
+		return nil, err
+	}
+	var known []uuid.UUID
+	for id := range begun {
+		if !fresh[id] {
+			known = append(known, id)
+		}
+	}
+	all, err := lock(ctx, tx, known)
+	if err != nil {
+		return nil, err
+	}
+	for id := range fresh {
+		p := begun[id]
+		all[id] = &p
+	}
+	return all, nil
+}
+
+// lock reads the shipments of orders and keeps them from being changed until the transaction ends.
+func lock(ctx context.Context, tx *postgres.Tx, orders []uuid.UUID) (map[uuid.UUID]*Shipment, error) {
+	shipments := make(map[uuid.UUID]*Shipment, len(orders))
+	if len(orders) == 0 {
+		return shipments, nil
+	}
 	rows, err := postgres.Query(ctx, tx, scanRow, selectShipments+`
-		WHERE order_id = ANY($1::uuid[]) ORDER BY order_id FOR UPDATE`, event.OrderIDs(events))
+		WHERE order_id = ANY($1::uuid[]) ORDER BY order_id FOR UPDATE`, orders)
 	if err != nil {
 		return nil, fmt.Errorf("read shipments: %w", err)
 	}
-	shipments := make(map[uuid.UUID]*Shipment, len(rows))
 	for i := range rows {
 		shipments[rows[i].OrderID] = &rows[i].Shipment
 	}
@@ -62,10 +79,10 @@ func lock(ctx context.Context, tx *postgres.Tx, events []*event.Event) (map[uuid
 // update writes shipments back that were locked. Those that are as they were stay untouched.
 func update(tx *postgres.Tx, shipments map[uuid.UUID]*Shipment) {
 	n := len(shipments)
-	orders, statuses, asked := make([]uuid.UUID, 0, n), make([]Status, 0, n), make([]bool, 0, n)
+	orders, statuses, asked := make([]uuid.UUID, 0, n), make([]string, 0, n), make([]bool, 0, n)
 	carriers, tracking := make([]*string, 0, n), make([]*string, 0, n)
 	for _, s := range shipments {
-		orders, statuses, asked = append(orders, s.OrderID), append(statuses, s.Status), append(asked, s.CancelAsked)
+		orders, statuses, asked = append(orders, s.OrderID), append(statuses, string(s.Status)), append(asked, s.CancelAsked)
 		carriers = append(carriers, postgres.OrNull(postgres.Escape(s.Carrier)))
 		tracking = append(tracking, postgres.OrNull(postgres.Escape(s.TrackingNumber)))
 	}
