@@ -4,8 +4,11 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
+
+	netstat "github.com/shirou/gopsutil/v4/net"
 )
 
 // TestMeter measures this process, which listens, and a child that burns CPU time and ends.
@@ -56,5 +59,37 @@ func TestMeter(t *testing.T) {
 	}
 	if g.peak < 1<<20 || g.peak > 4<<30 {
 		t.Errorf("%d bytes of memory", g.peak)
+	}
+}
+
+// TestUsed adds up processes that live throughout, are born, and end.
+func TestUsed(t *testing.T) {
+	g := group{
+		before: spent{alive: map[int32]float64{1: 10, 2: 100}, ended: 1000},
+		after:  spent{alive: map[int32]float64{1: 12, 3: 3}, ended: 1105}, // 2 has ended with 101, and another that came and went with 4
+	}
+	want := 2.0 + 3 + 1 + 4
+	if !knowsEnded {
+		g.after.ended, want = g.before.ended, 2+3
+	}
+	if got := g.used(); got != want {
+		t.Errorf("%v s, want %v", got, want)
+	}
+}
+
+func TestClients(t *testing.T) {
+	connection := func(pid int32, status string, local, remote uint32) netstat.ConnectionStat {
+		return netstat.ConnectionStat{Pid: pid, Status: status, Laddr: netstat.Addr{Port: local}, Raddr: netstat.Addr{Port: remote}}
+	}
+	got := clients([]netstat.ConnectionStat{
+		connection(1, "LISTEN", 5672, 0), connection(1, "ESTABLISHED", 5672, 40001), // the server
+		connection(2, "ESTABLISHED", 40001, 5672), connection(2, "ESTABLISHED", 40002, 5672),
+		connection(3, "ESTABLISHED", 40003, 15672), // of another server
+		connection(4, "TIME_WAIT", 40004, 5672),
+		connection(0, "ESTABLISHED", 40005, 5672), // of a process that may not be looked at
+		connection(5, "ESTABLISHED", 40006, 5673),
+	}, []string{"127.0.0.1:5672", "[::1]:5673"})
+	if want := []int32{2, 5}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }

@@ -36,6 +36,9 @@ const (
 	openClients   = 256
 )
 
+// proofPatience is how long verify may wait for what is left to do when the last order has ended, such as the outbox.
+const proofPatience = 10 * time.Second
+
 // mostOrders of an open loop, and most clients, that are taken for no mistake.
 const (
 	mostOrders  = 100_000_000
@@ -76,7 +79,8 @@ JSON is one object:
                       first_error, the first answer that was neither right nor 503; not_sent
   accepted_per_s, ended_per_s
   latency_ms          of orders that were to ship, from placing to OrderShipped: p50, p90, p95, p99, p99_9, max; http_ms, of the 201
-  cpu_us_per_order    CPU time of broker, postgres, orderflow, bench; memory_peak_mib, the most that was seen, looking once a second
+  cpu_us_per_order    CPU time of broker, postgres, orderflow, bench
+  memory_peak_mib     the most resident memory that was seen, looking once a second; what processes share counts once
   not_measured        why there are no such figures of a server
   found               what is wrong, instead of the figures
   verify              what verify prints
@@ -177,7 +181,7 @@ func runBench(cmd *cobra.Command, flags benchFlags) (result benched, err error) 
 		return result, err
 	}
 	fmt.Fprintln(cmd.ErrOrStderr(), "verify")
-	proof, err := runVerify(cmd, verify.Config{Wait: flags.patience, Deadline: flags.patience, Limit: 20}, false)
+	proof, err := runVerify(cmd, verify.Config{Wait: min(flags.patience, proofPatience), Deadline: flags.patience, Limit: 20}, false)
 	if err != nil {
 		return result, fmt.Errorf("verify: %w", err)
 	}

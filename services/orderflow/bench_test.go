@@ -122,14 +122,14 @@ func TestBench(t *testing.T) {
 	}
 
 	takeAway(t, env, "DELETE FROM payment.payments WHERE order_id = (SELECT min(order_id::text)::uuid FROM payment.payments)")
-	m = bench(t, p, 3, "--orders", "20", "--warmup", "0")
+	m = bench(t, p, 3, "--orders", "20", "--warmup", "0", "--patience", "5s")
 	if m.OK || m.Accepted != nil || m.Ended != nil || m.Latency != nil || m.HTTP != nil || m.CPU != nil || m.Memory != nil || len(m.Found) == 0 {
 		t.Errorf("figures of a run with a broken promise: %+v", m)
 	}
 	if m.Verify == nil || m.Verify.OK || len(m.Verify.Broken) == 0 {
 		t.Errorf("it is not told what is broken: %+v", m.Verify)
 	}
-	stdout, _, code = call(t, benchSettings(p), "bench", "--orders", "20", "--warmup", "0")
+	stdout, _, code = call(t, benchSettings(p), "bench", "--orders", "20", "--warmup", "0", "--patience", "5s")
 	if code != 3 || strings.Contains(stdout, "µs") || !strings.Contains(stdout, "broken: ") {
 		t.Errorf("exit code %d, and\n%s", code, stdout)
 	}
