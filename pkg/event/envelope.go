@@ -1,6 +1,7 @@
 package event
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"strconv"
@@ -79,6 +80,14 @@ func NewID() uuid.UUID { return uuid.Must(uuid.NewV7()) }
 func IDTime(id uuid.UUID) time.Time {
 	ms := int64(id[0])<<40 | int64(id[1])<<32 | int64(id[2])<<24 | int64(id[3])<<16 | int64(id[4])<<8 | int64(id[5])
 	return time.UnixMilli(ms).UTC()
+}
+
+// FirstID is below every UUIDv7 that is made from a moment on, and above those that were made before, to the millisecond.
+func FirstID(at time.Time) (id uuid.UUID) {
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(at.UnixMilli()))
+	copy(id[:6], ms[2:])
+	return id
 }
 
 // envelope is the JSON shape of an event, whose data is a D.

@@ -127,10 +127,10 @@ func TestInvalidMessagesDieAtOnce(t *testing.T) {
 		return m
 	}
 	past := placed(1, "ok")[0]
-	past.ID = firstID(time.Now().Add(-100 * day))
+	past.ID = event.FirstID(time.Now().Add(-100 * day))
 	past.ID[6] |= 0x70
 	future := placed(1, "ok")[0]
-	future.ID = firstID(time.Now().Add(10 * day))
+	future.ID = event.FirstID(time.Now().Add(10 * day))
 	future.ID[6] |= 0x70
 	foreign := message(t, voided(placed(1, "ok")[0]))
 	foreign.RoutingKey = "order.placed"

@@ -2,7 +2,6 @@ package flow
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -51,7 +50,7 @@ func (i *inbox) prepare(ctx context.Context, cfg Config) error {
 			// LIKE and ATTACH, since CREATE … PARTITION OF would lock out everybody who uses the inbox.
 			sql := fmt.Sprintf(`CREATE TABLE IF NOT EXISTS %[1]s (LIKE inbox INCLUDING ALL);
 				ALTER TABLE inbox ATTACH PARTITION %[1]s FOR VALUES FROM ('%[2]s') TO ('%[3]s')`,
-				d.Format(partitionName), firstID(d), firstID(d.Add(day)))
+				d.Format(partitionName), event.FirstID(d), event.FirstID(d.Add(day)))
 			if _, err := tx.Exec(ctx, sql); err != nil {
 				return err
 			}
@@ -179,13 +178,4 @@ func oldestIn(ctx context.Context, b *broker.Broker, queue string) (time.Time, e
 		}
 	}
 	return time.Time{}, nil
-}
-
-// firstID is the smallest UUIDv7 of a moment.
-func firstID(at time.Time) uuid.UUID {
-	var id uuid.UUID
-	var ms [8]byte
-	binary.BigEndian.PutUint64(ms[:], uint64(at.UnixMilli()))
-	copy(id[:6], ms[2:])
-	return id
 }

@@ -15,7 +15,7 @@ import (
 // aged is an event that was made some days ago.
 func aged(days int, method string) *event.Event {
 	e := placed(1, method)[0]
-	at := firstID(time.Now().Add(-time.Duration(days) * day))
+	at := event.FirstID(time.Now().Add(-time.Duration(days) * day))
 	copy(e.ID[:6], at[:6])
 	return e
 }
@@ -29,9 +29,9 @@ func (h *house) partition(daysAgo int) bool {
 func TestFirstID(t *testing.T) {
 	t.Parallel()
 	now := time.Now().UTC().Truncate(day)
-	first, before := firstID(now), uuid.UUID{}
+	first, before := event.FirstID(now), uuid.UUID{}
 	id := event.NewID()
-	if compareIDs(first, id) > 0 || compareIDs(firstID(now.Add(day)), id) < 0 {
+	if compareIDs(first, id) > 0 || compareIDs(event.FirstID(now.Add(day)), id) < 0 {
 		t.Errorf("id %s is not of today, which begins with %s", id, first)
 	}
 	if compareIDs(before, first) > 0 || event.IDTime(first) != now {

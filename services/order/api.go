@@ -20,6 +20,7 @@ type api struct {
 	db      *pgxpool.Pool
 	runtime *flow.Service
 	placing *flow.Group[*placement]
+	gate    *gate
 }
 
 // view is an order as clients see it.

@@ -10,6 +10,7 @@ import (
 type Metrics struct {
 	orders  *prometheus.CounterVec
 	seconds prometheus.Histogram
+	refused prometheus.Counter
 }
 
 // NewMetrics makes the service's metrics and registers them.
@@ -22,8 +23,11 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "orderflow_order_seconds", Help: "Time from placing an order to its end.",
 			Buckets: prometheus.ExponentialBuckets(0.005, 2, 20),
 		}),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "orderflow_orders_refused_total", Help: "Orders that were not taken because too many were under way.",
+		}),
 	}
-	r.MustRegister(m.orders, m.seconds)
+	r.MustRegister(m.orders, m.seconds, m.refused)
 	return m
 }
 

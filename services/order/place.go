@@ -64,6 +64,9 @@ func (a api) place(c echo.Context) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
+	if err := a.gate.enter(c.Request().Context()); err != nil {
+		return err
+	}
 	terms, request, err := readTerms(c)
 	if err != nil {
 		return err
@@ -90,7 +93,9 @@ func (a api) place(c echo.Context) error {
 		return err
 	}
 	answer := p.answer
-	if p.first != nil {
+	if p.first == nil {
+		a.gate.accepted()
+	} else {
 		if !bytes.Equal(p.first.RequestHash, answer.RequestHash) {
 			return httpapi.NewProblem(http.StatusUnprocessableEntity, "this Idempotency-Key was used for another order before")
 		}

@@ -35,9 +35,12 @@ func subscriptions(r reactions) []flow.Subscription {
 	}}
 }
 
-// Routes adds the service's routes.
-func Routes(e *echo.Echo, db *pgxpool.Pool, runtime *flow.Service, metrics *Metrics) {
-	a := api{db: db, runtime: runtime, placing: flow.NewGroup(runtime, placeAll(metrics))}
+// Routes adds the service's routes. Orders are refused while maxOpen of the latest have not ended; 0 means never.
+func Routes(e *echo.Echo, db *pgxpool.Pool, runtime *flow.Service, metrics *Metrics, maxOpen int) {
+	a := api{
+		db: db, runtime: runtime, placing: flow.NewGroup(runtime, placeAll(metrics)),
+		gate: &gate{db: db, limit: maxOpen, refused: metrics.refused.Inc},
+	}
 	e.POST("/v1/orders", a.place)
 	e.GET("/v1/orders", a.list)
 	e.GET("/v1/orders/:order_id", a.get)

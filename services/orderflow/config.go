@@ -32,9 +32,10 @@ type config struct {
 	CarrierURL     string        `env:"CARRIER_URL"` // empty: the built-in simulator
 	CarrierTimeout time.Duration `env:"CARRIER_TIMEOUT" envDefault:"5s"`
 
-	StartTimeout time.Duration `env:"START_TIMEOUT" envDefault:"30s"` // how long to wait for servers that are not there yet
-	StopTimeout  time.Duration `env:"STOP_TIMEOUT" envDefault:"20s"`  // how long to finish what is in hand
-	DBMaxConns   int32         `env:"DB_MAX_CONNS" envDefault:"12"`   // for each service
+	StartTimeout  time.Duration `env:"START_TIMEOUT" envDefault:"30s"`     // how long to wait for servers that are not there yet
+	StopTimeout   time.Duration `env:"STOP_TIMEOUT" envDefault:"20s"`      // how long to finish what is in hand
+	DBMaxConns    int32         `env:"DB_MAX_CONNS" envDefault:"12"`       // for each service
+	MaxOpenOrders int           `env:"MAX_OPEN_ORDERS" envDefault:"10000"` // 0: any number
 
 	InboxRetention time.Duration `env:"INBOX_RETENTION" envDefault:"336h"` // how long handled events are remembered
 
@@ -131,6 +132,9 @@ func (c *config) validate() (wrong []error) {
 	}
 	if c.DBMaxConns < 1 {
 		check(fmt.Errorf("DB_MAX_CONNS: must be at least 1, is %d", c.DBMaxConns))
+	}
+	if c.MaxOpenOrders < 0 {
+		check(fmt.Errorf("MAX_OPEN_ORDERS: must not be negative, is %d; 0 is any number", c.MaxOpenOrders))
 	}
 	if c.LogFormat != "text" && c.LogFormat != "json" {
 		check(fmt.Errorf("LOG_FORMAT: %q is neither text nor json", c.LogFormat))

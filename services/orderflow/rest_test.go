@@ -35,6 +35,40 @@ func TestREST(t *testing.T) {
 	}
 }
 
+// Orders are refused while as many as may be are under way, and taken again when those have ended.
+func TestTooManyOrders(t *testing.T) {
+	t.Parallel()
+	const most = 8
+	p := serve(t, *devtest.New(t), fmt.Sprintf("MAX_OPEN_ORDERS=%d", most))
+	putStock(t, p.client, "book", 1_000_000)
+	putStock(t, p.client, "lamp", 1_000_000)
+	slow := goodOrder("customer-with-time")
+	slow.PaymentMethod = "pm_slow"
+	var taken []string
+	for range most {
+		taken = append(taken, place(t, p.client, slow).OrderID)
+	}
+	refused := p.call(t, http.MethodPost, "/v1/orders", goodOrder("customer-who-is-late"), "Idempotency-Key: late")
+	expectProblem(t, refused, 503, "")
+	if after := refused.header.Get("Retry-After"); after != "1" || !strings.Contains(string(refused.body), "have not ended yet") {
+		t.Errorf("Retry-After is %q: %s", after, refused)
+	}
+	for _, id := range taken {
+		if o := follow(t, p.client, id); o.Status != "shipped" {
+			t.Errorf("an order that was taken is %s", o.Status)
+		}
+	}
+	eventually(t, "an order that was refused is taken later", func() error {
+		if a := p.call(t, http.MethodPost, "/v1/orders", goodOrder("customer-who-is-late"), "Idempotency-Key: late"); a.status != http.StatusCreated {
+			return fmt.Errorf("%s", a)
+		}
+		return nil
+	})
+	if text := string(p.call(t, http.MethodGet, "/metrics", nil).body); strings.Contains(text, "\norderflow_orders_refused_total 0\n") {
+		t.Error("nothing is counted as refused")
+	}
+}
+
 // goodOrder is an order that can be shipped.
 func goodOrder(customer string) placement {
 	return placement{

@@ -51,7 +51,7 @@ var services = []service{
 func wireOrder(p *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Pool) {
 	metrics := order.NewMetrics(p.registry)
 	order.Subscribe(runtime, metrics)
-	order.Routes(e, db, runtime, metrics)
+	order.Routes(e, db, runtime, metrics, p.cfg.MaxOpenOrders)
 }
 
 func wirePayment(p *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Pool) {
@@ -129,6 +129,8 @@ Environment; what is empty counts as not set, but for RETRY_DELAYS:
                           mend, such as a wrong password, ends the program at once
   STOP_TIMEOUT            how long to finish what is in hand (20s)
   DB_MAX_CONNS            database connections of each service (12)
+  MAX_OPEN_ORDERS         so many orders of the last 30 seconds may be under way; more are refused with 503 and Retry-After (10000);
+                          0: any number
   LOG_LEVEL, LOG_FORMAT   debug, info, warn, error; text, json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			picked, err := pick(args)

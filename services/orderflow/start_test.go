@@ -62,6 +62,7 @@ func TestWrongSettings(t *testing.T) {
 		"START_TIMEOUT=-1s":            `START_TIMEOUT: must be more than 0`,
 		"STOP_TIMEOUT=0s":              `STOP_TIMEOUT: must be more than 0`,
 		"DB_MAX_CONNS=many":            `DB_MAX_CONNS: .*many`,
+		"MAX_OPEN_ORDERS=-1":           `MAX_OPEN_ORDERS: must not be negative, is -1`,
 		"DB_MAX_CONNS=0":               `DB_MAX_CONNS: must be at least 1`,
 		"LOG_LEVEL=loud":               `LOG_LEVEL: .*loud`,
 		"LOG_FORMAT=xml":               `LOG_FORMAT: "xml" is neither text nor json`,

@@ -1,0 +1,65 @@
+package order
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"orderflow/pkg/event"
+	"orderflow/pkg/httpapi"
+)
+
+const (
+	// recent is how young the orders are that the gate counts. Older ones wait for something else than their turn, such as a gateway
+	// that is down, and are no reason to refuse others.
+	recent    = 30 * time.Second
+	lookEvery = 250 * time.Millisecond
+)
+
+// gate refuses orders while as many as the services can end soon are under way: whoever came then would only wait, and make others
+// wait. It asks the database, which knows the orders of all processes, and adds what this one has accepted since.
+type gate struct {
+	db      *pgxpool.Pool
+	limit   int
+	refused func()
+
+	under  atomic.Int64 // orders under way
+	looked atomic.Int64 // when they were counted, in Unix nanoseconds
+	turn   sync.Mutex   // held by the one who counts
+}
+
+// enter returns a problem if no more orders are taken for the moment.
+func (g *gate) enter(ctx context.Context) error {
+	if g.limit == 0 {
+		return nil
+	}
+	if time.Since(time.Unix(0, g.looked.Load())) > lookEvery && g.turn.TryLock() {
+		g.look(ctx)
+		g.turn.Unlock()
+	}
+	if n := g.under.Load(); n >= int64(g.limit) {
+		g.refused()
+		return httpapi.Unavailable(fmt.Sprintf("%d orders of the last %s have not ended yet, more are taken when some of them have", n, recent))
+	}
+	return nil
+}
+
+// accepted counts an order that was let in.
+func (g *gate) accepted() { g.under.Add(1) }
+
+// look counts the orders under way. Where that fails, so will the placing.
+func (g *gate) look(ctx context.Context) {
+	before := g.under.Load()
+	var n int64
+	err := g.db.QueryRow(ctx, `
+		SELECT count(*) FROM (SELECT FROM orders WHERE ended_at IS NULL AND order_id >= $1 LIMIT $2) AS o`,
+		event.FirstID(time.Now().Add(-recent)), g.limit).Scan(&n)
+	if err == nil {
+		g.under.Add(n - before) // what was accepted in the meantime may be counted twice, until the next look
+	}
+	g.looked.Store(time.Now().UnixNano())
+}
