@@ -25,7 +25,8 @@
 //   - Prefetch 100: with 1, every message waits for the network (349 orders/s).
 //   - Six outbox topics per service: a SQL subscriber hands over one message at a time and the publisher waits for each confirm, so
 //     parallelism comes from several topics, each with its own forwarder. Several subscribers cannot share a topic.
-//   - PostgreSQLQueueSchema that deletes on ack, a hundred rows a query: the schema with offsets did 533 orders/s.
+//   - PostgreSQLQueueSchema that deletes on ack, a hundred rows a query: the schema with offsets did 533 orders/s. Payloads are BYTEA, which Postgres does not have to parse; what that gains is
+//     within the noise.
 //   - Polling every 10 ms, which decides the latency at a gentle rate: an event waits for half of it on average, at each of four hops. A busy
 //     forwarder does not wait at all.
 //   - The forwarders share a pool of channels in confirm mode, one for each of them, so none ever waits for a channel.

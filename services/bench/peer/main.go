@@ -12,8 +12,6 @@ import (
 	"runtime"
 	"syscall"
 	"time"
-
-	wsql "github.com/ThreeDotsLabs/watermill-sql/v4/pkg/sql"
 )
 
 // The exit codes, as orderflow's own.
@@ -168,7 +166,7 @@ func (o options) run(ctx context.Context) (r result, err error) {
 	var l load
 	flow := &workflow{
 		db: db, shipped: l.shipped,
-		outbox: &outbox{schema: wsql.PostgreSQLQueueSchema{SubscribeBatchSize: o.tuning.batch}, topics: o.tuning.forwarders},
+		outbox: newOutbox(o.tuning),
 	}
 	l.place = flow.place
 	if o.http {

@@ -21,6 +21,11 @@ type outbox struct {
 	turn   atomic.Uint64
 }
 
+func newOutbox(t tuning) *outbox {
+	asBytes := func(string) string { return "BYTEA" }
+	return &outbox{schema: wsql.PostgreSQLQueueSchema{SubscribeBatchSize: t.batch, GeneratePayloadType: asBytes}, topics: t.forwarders}
+}
+
 // topic is the name of an outbox of a service.
 func (o *outbox) topic(service string, n uint64) string {
 	return fmt.Sprintf("outbox_%s_%d", service, n%uint64(o.topics))
