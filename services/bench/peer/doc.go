@@ -20,13 +20,12 @@
 // They are the best that were found on a machine with two cores, in 23 configurations of 349 to 561 orders/s, with everything on the same
 // machine. Each is a flag, so that another machine can be given others.
 //
-//   - Two subscriptions per queue: an AMQP subscription of Watermill handles one message at a time, and waits for its commit. More
-//     compete for the same two cores.
+//   - Two subscriptions per queue: an AMQP subscription of Watermill handles one message at a time, and waits for its commit.
 //   - Prefetch 100: with 1, every message waits for the network (349 orders/s).
 //   - Six outbox topics per service: a SQL subscriber hands over one message at a time and the publisher waits for each confirm, so
 //     parallelism comes from several topics, each with its own forwarder. Several subscribers cannot share a topic.
-//   - PostgreSQLQueueSchema that deletes on ack, a hundred rows a query: the schema with offsets did 533 orders/s. Payloads are BYTEA, which Postgres does not have to parse; what that gains is
-//     within the noise.
+//   - PostgreSQLQueueSchema that deletes on ack, a hundred rows a query: the schema with offsets did 533 orders/s.
+//   - Payloads as BYTEA, which Postgres does not have to parse; what that gains is within the noise.
 //   - Polling every 10 ms, which decides the latency at a gentle rate: an event waits for half of it on average, at each of four hops. A busy
 //     forwarder does not wait at all.
 //   - The forwarders share a pool of channels in confirm mode, one for each of them, so none ever waits for a channel.
