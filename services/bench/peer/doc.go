@@ -18,7 +18,7 @@
 // # Settings
 //
 // They are the best that were found on a machine with two cores, in 23 configurations of 349 to 561 orders/s, with everything on the same
-// machine. Each is a flag, so that another machine can be given others.
+// machine. Each number is a flag, so that another machine can be given others.
 //
 //   - Two subscriptions per queue: an AMQP subscription of Watermill handles one message at a time, and waits for its commit.
 //   - Prefetch 100: with 1, every message waits for the network (349 orders/s).
