@@ -3,7 +3,9 @@ package flow
 import (
 	"context"
 	"errors"
+	"time"
 
+	"orderflow/pkg/broker"
 	"orderflow/pkg/event"
 	"orderflow/pkg/postgres"
 )
@@ -12,6 +14,8 @@ const (
 	groupWorkers = 2    // transactions of one group at a time; while they commit, the next requests gather
 	groupBatch   = 128  // requests in one transaction, at most
 	groupWaiting = 1024 // requests that may wait; more of them would only wait longer than anybody does
+
+	groupPatience = time.Second // with a broker that takes messages slowly, for one batch
 )
 
 var (
@@ -112,10 +116,12 @@ func (g *Group[R]) commit(ctx context.Context, batch []*request[R]) {
 	if len(waiting) == 0 {
 		return
 	}
-	err := protect(func() error {
+	var messages []broker.Message
+	err := protect(func() (err error) {
 		limited, stop := context.WithTimeout(ctx, statementTimeout)
 		defer stop()
-		return g.service.Transact(limited, func(tx *postgres.Tx) ([]*event.Event, error) { return g.react(limited, tx, what) })
+		messages, err = g.service.transact(limited, func(tx *postgres.Tx) ([]*event.Event, error) { return g.react(limited, tx, what) })
+		return err
 	})
 	if err != nil && len(waiting) > 1 && Classify(err) != World {
 		half := len(waiting) / 2
@@ -126,4 +132,9 @@ func (g *Group[R]) commit(ctx context.Context, batch []*request[R]) {
 	for _, r := range waiting {
 		r.done <- err
 	}
+	// Those who have their answer do not wait for the broker, but those who come now do, while it takes messages at all: what is left to
+	// the sweep is published much later.
+	patient, stop := context.WithTimeout(ctx, groupPatience)
+	defer stop()
+	g.service.outbox.offerWhileReady(patient, messages)
 }

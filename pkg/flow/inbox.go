@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -57,21 +56,36 @@ func (i *inbox) forgetDay(d time.Time) {
 	i.window.Store(&w)
 }
 
-// claim notes in tx that a queue handles these events, and returns those that it had not handled before. Ids are sorted, so that
-// two transactions with the same events wait for each other in one order.
-func (i *inbox) claim(ctx context.Context, tx *postgres.Tx, queue string, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
+// claim notes in tx that a queue handles these events, and tells which of them it had not handled before. It is queued, and answered
+// together with what the transaction asks next. Ids are sorted, so that two transactions with the same events wait for each other in
+// one order.
+func (i *inbox) claim(tx *postgres.Tx, queue string, ids []uuid.UUID) *claim {
 	slices.SortFunc(ids, compareIDs)
-	fresh, err := postgres.Query(ctx, tx, pgx.RowTo[uuid.UUID], `
+	c := &claim{ids: ids}
+	postgres.Read(tx, pgx.RowTo[uuid.UUID], &c.noted, `
 		INSERT INTO inbox (event_id, queue) SELECT id, $2 FROM unnest($1::uuid[]) AS id
 		ON CONFLICT DO NOTHING RETURNING event_id`, ids, queue)
+	return c
+}
+
+// claim is what was asked of the inbox, and its answer.
+type claim struct {
+	ids   []uuid.UUID
+	noted []uuid.UUID // nil until it is answered
+}
+
+func (c *claim) answered() bool { return c.noted != nil }
+
+// fresh is the events that the queue had not handled before.
+func (c *claim) fresh() map[uuid.UUID]bool { return postgres.Set(c.noted) }
+
+// explain says what is wrong with a claim that failed.
+func (c *claim) explain(err error) error {
 	var refused *pgconn.PgError
 	if errors.As(err, &refused) && refused.Code == "23514" { // the row has no partition
-		return nil, Reject("another process has just dropped the day of the event from the inbox: %w", err)
+		return Reject("another process has just dropped the day of the event from the inbox: %w", err)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("inbox: %w", err)
-	}
-	return postgres.Set(fresh), nil
+	return fmt.Errorf("inbox: %w", err)
 }
 
 // forget takes back in tx what claim noted, for events that are not finished.

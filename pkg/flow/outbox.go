@@ -19,9 +19,9 @@ import (
 )
 
 const (
-	offersQueued = 64                    // transactions whose events wait to be published
-	cleanLinger  = 20 * time.Millisecond // confirmed rows are deleted together
-	lastClean    = 5 * time.Second       // for what is deleted when the service stops
+	offersQueued = 64                     // transactions whose events wait to be published
+	cleanLinger  = 200 * time.Millisecond // confirmed rows are deleted together; after a crash those are published again, to no effect
+	lastClean    = 5 * time.Second        // for what is deleted when the service stops
 	sweepEvery   = time.Second
 	sweepBatch   = 500
 	gaugeEvery   = 5 // sweeps
@@ -112,6 +112,15 @@ func (o *outbox) offerWait(ctx context.Context, messages []broker.Message) {
 	case o.offers <- messages:
 	case <-ctx.Done():
 		o.finished(len(messages))
+	}
+}
+
+// offerWhileReady is offerWait for those who wait only where the broker takes messages.
+func (o *outbox) offerWhileReady(ctx context.Context, messages []broker.Message) {
+	if o.publisher.Ready() {
+		o.offerWait(ctx, messages)
+	} else {
+		o.offer(messages)
 	}
 }
 

@@ -86,6 +86,7 @@ type worker struct {
 	later sync.WaitGroup  // jobs that have been left behind by their batch
 
 	refusals atomic.Int32 // of external calls, since the last that went well
+	repeated atomic.Bool  // the last batch had events that were handled before
 }
 
 // job is one delivery on its way through a worker.
@@ -214,51 +215,98 @@ func (w *worker) commit(jobs []*job, react transaction) error {
 	ctx, stop := context.WithTimeout(w.hard, statementTimeout)
 	defer stop()
 	began := time.Now()
-	var unfinished, duplicates []*job
-	messages, err := w.service.transact(ctx, func(tx *postgres.Tx) (follow []*event.Event, err error) {
-		var fresh []*job
-		if fresh, duplicates, err = w.fresh(ctx, tx, jobs); err != nil || len(fresh) == 0 {
-			return nil, err
-		}
-		follow, unfinished, err = react(ctx, tx, fresh)
-		if err == nil && len(unfinished) > 0 {
-			w.service.inbox.forget(tx, w.Queue, idsOf(unfinished))
-		}
-		return follow, err
-	})
+	var r result
+	err := errRepeated
+	if !w.repeated.Load() {
+		r, err = w.commitAll(ctx, jobs, react)
+	}
+	if errors.Is(err, errRepeated) {
+		r, err = w.commitFresh(ctx, jobs, react)
+	}
 	if err != nil {
 		return err
 	}
+	w.repeated.Store(len(r.duplicates) > 0)
 	metrics := w.service.cfg.Metrics
 	metrics.reaction.WithLabelValues(w.Queue).Observe(time.Since(began).Seconds())
 	lag := metrics.lag.WithLabelValues(w.Queue)
 	for _, j := range jobs {
-		if !slices.Contains(unfinished, j) {
+		if !slices.Contains(r.unfinished, j) {
 			j.state, j.err = done, nil
 			lag.Observe(time.Since(j.event.Time).Seconds())
 		}
 	}
-	w.count("handled", len(jobs)-len(unfinished)-len(duplicates))
-	w.count("duplicate", len(duplicates))
-	w.service.outbox.offerWait(w.soft, messages)
+	w.count("handled", len(jobs)-len(r.unfinished)-len(r.duplicates))
+	w.count("duplicate", len(r.duplicates))
+	w.service.outbox.offerWait(w.soft, r.messages)
 	return nil
 }
 
-// fresh asks the inbox which jobs are new. Of two with the same event in one batch, one is.
-func (w *worker) fresh(ctx context.Context, tx *postgres.Tx, jobs []*job) (fresh, duplicates []*job, err error) {
-	isNew, err := w.service.inbox.claim(ctx, tx, w.Queue, idsOf(jobs))
-	if err != nil {
-		return nil, nil, err
-	}
-	for _, j := range jobs {
-		if isNew[j.event.ID] {
-			delete(isNew, j.event.ID)
-			fresh = append(fresh, j)
-		} else {
-			duplicates = append(duplicates, j)
+// result is what became of jobs in a transaction that was committed.
+type result struct {
+	messages               []broker.Message // to be offered
+	unfinished, duplicates []*job
+}
+
+// errRepeated says that not all events of a batch are new.
+var errRepeated = errors.New("the batch has events that were handled before")
+
+// commitAll supposes that all jobs are new, as they nearly always are: it asks the inbox together with the first question of the
+// reaction, which spares a round trip, and takes everything back where the inbox says otherwise.
+func (w *worker) commitAll(ctx context.Context, jobs []*job, react transaction) (r result, err error) {
+	r.messages, err = w.service.transact(ctx, func(tx *postgres.Tx) ([]*event.Event, error) {
+		claim := w.service.inbox.claim(tx, w.Queue, idsOf(jobs))
+		follow, unfinished, failed := react(ctx, tx, jobs)
+		if !claim.answered() {
+			if err := tx.Send(ctx); !claim.answered() {
+				return nil, claim.explain(err)
+			}
 		}
+		if len(claim.fresh()) < len(jobs) {
+			return nil, errRepeated
+		}
+		if failed != nil {
+			return nil, failed
+		}
+		w.forget(tx, unfinished)
+		r.unfinished = unfinished
+		return follow, nil
+	})
+	return r, err
+}
+
+// commitFresh asks the inbox first, and leaves out what is not new. Of two jobs with the same event in one batch, one is.
+func (w *worker) commitFresh(ctx context.Context, jobs []*job, react transaction) (r result, err error) {
+	r.messages, err = w.service.transact(ctx, func(tx *postgres.Tx) (follow []*event.Event, err error) {
+		claim := w.service.inbox.claim(tx, w.Queue, idsOf(jobs))
+		if err := tx.Send(ctx); err != nil {
+			return nil, claim.explain(err)
+		}
+		var fresh []*job
+		isNew := claim.fresh()
+		for _, j := range jobs {
+			if isNew[j.event.ID] {
+				delete(isNew, j.event.ID)
+				fresh = append(fresh, j)
+			} else {
+				r.duplicates = append(r.duplicates, j)
+			}
+		}
+		if len(fresh) == 0 {
+			return nil, nil
+		}
+		follow, r.unfinished, err = react(ctx, tx, fresh)
+		w.forget(tx, r.unfinished)
+		return follow, err
+	})
+	return r, err
+}
+
+// forget takes the claim of unfinished jobs back.
+func (w *worker) forget(tx *postgres.Tx, unfinished []*job) {
+	if len(unfinished) > 0 {
+		w.service.inbox.forget(tx, w.Queue, idsOf(unfinished))
 	}
-	return fresh, duplicates, nil
 }
 
 // end settles jobs: those that are done are acknowledged, those that failed are passed on first.

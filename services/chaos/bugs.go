@@ -23,8 +23,8 @@ type edit struct{ file, old, new string }
 var bugs = []bug{
 	{"inbox-off", "was said in", []edit{{
 		"pkg/flow/inbox.go",
-		"return postgres.Set(fresh), nil",
-		"_ = fresh\n\treturn postgres.Set(ids), nil",
+		"return postgres.Set(c.noted)",
+		"return postgres.Set(c.ids)",
 	}}},
 	{"ack-before-commit", "ended as", []edit{{
 		"pkg/flow/subscription.go",

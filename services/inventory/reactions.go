@@ -17,14 +17,15 @@ func reserve(ctx context.Context, tx *postgres.Tx, batch []*event.Event) (follow
 	for _, e := range batch {
 		opened = append(opened, Open(event.OrderOf(e), event.NewID()))
 	}
-	fresh, err := insert(ctx, tx, opened)
-	if err != nil || len(fresh) == 0 {
+	var inserted []uuid.UUID
+	if err := insert(tx, opened, &inserted); err != nil {
 		return nil, err
 	}
 	shelf, err := lockShelf(ctx, tx, opened)
 	if err != nil {
 		return nil, err
 	}
+	fresh := postgres.Set(inserted)
 	now := time.Now()
 	change := stockChange{}
 	var rejected []uuid.UUID
@@ -55,14 +56,15 @@ func release(ctx context.Context, tx *postgres.Tx, batch []*event.Event) (follow
 		t, fact := Tombstone(event.OrderOf(e), undoReason(e), event.NewID())
 		tombstones, facts[e.Subject()] = append(tombstones, t), fact
 	}
-	buried, err := insert(ctx, tx, tombstones)
-	if err != nil {
+	var inserted []uuid.UUID
+	if err := insert(tx, tombstones, &inserted); err != nil {
 		return nil, err
 	}
 	rows, err := lock(ctx, tx, batch)
 	if err != nil {
 		return nil, err
 	}
+	buried := postgres.Set(inserted)
 	now := time.Now()
 	change := stockChange{}
 	var released []uuid.UUID

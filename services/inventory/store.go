@@ -16,26 +16,23 @@ import (
 	"orderflow/pkg/postgres"
 )
 
-// insert adds the reservations of orders that have none yet, and tells for which orders it did.
-func insert(ctx context.Context, tx *postgres.Tx, reservations []Reservation) (map[uuid.UUID]bool, error) {
+// insert adds the reservations of orders that have none yet. It is queued; for which orders it did is put into *inserted when it is sent.
+func insert(tx *postgres.Tx, reservations []Reservation, inserted *[]uuid.UUID) error {
 	sorted := slices.SortedFunc(slices.Values(reservations), func(a, b Reservation) int { return slices.Compare(a.OrderID[:], b.OrderID[:]) })
 	n := len(sorted)
 	orders, ids, statuses, items := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]string, n), make([]string, n)
 	for i, r := range sorted {
 		encoded, err := json.Marshal(r.Items)
 		if err != nil {
-			return nil, fmt.Errorf("encode items: %w", err)
+			return fmt.Errorf("encode items: %w", err)
 		}
 		orders[i], ids[i], statuses[i], items[i] = r.OrderID, r.ID, string(r.Status), string(encoded)
 	}
-	inserted, err := postgres.Query(ctx, tx, pgx.RowTo[uuid.UUID], `
+	postgres.Read(tx, pgx.RowTo[uuid.UUID], inserted, `
 		INSERT INTO reservations (order_id, reservation_id, status, items)
 		SELECT o, r, s, i::jsonb FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) AS v (o, r, s, i)
 		ON CONFLICT (order_id) DO NOTHING RETURNING order_id`, orders, ids, statuses, items)
-	if err != nil {
-		return nil, fmt.Errorf("insert reservations: %w", err)
-	}
-	return postgres.Set(inserted), nil
+	return nil
 }
 
 // lock reads the reservations of the events' orders and keeps them from being changed until the transaction ends.
