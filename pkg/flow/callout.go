@@ -18,9 +18,10 @@ const DefaultParallel = 256
 
 // Calls describes a reaction that talks to another system between two transactions. O is what a call brings back.
 type Calls[O any] struct {
-	// Intend commits what is about to be done, and returns a call for each event of the batch, in its order; nil where there is
-	// nothing to do. It may be called again for the same event, and then continues where it was.
-	Intend func(ctx context.Context, tx *postgres.Tx, batch []*event.Event) ([]Call[O], error)
+	// Intend commits what is about to be done. What it returns is called when that is committed, so what it has queued in tx is
+	// answered then, and gives a call for each event of the batch, in its order; nil where there is nothing to do. It may be called
+	// again for the same event, and then continues where it was.
+	Intend func(ctx context.Context, tx *postgres.Tx, batch []*event.Event) (func() []Call[O], error)
 	// Record commits what came of it, and returns the events that follow. Events that it lists in again are not finished: they
 	// start over with Intend at once.
 	Record func(ctx context.Context, tx *postgres.Tx, batch []Answered[O]) (follow, again []*event.Event, err error)
@@ -101,16 +102,16 @@ func (h *callOut[O]) intend(w *worker, jobs []*job) []*called[O] {
 	w.isolate(jobs, func(part []*job) error {
 		ctx, stop := context.WithTimeout(w.hard, statementTimeout)
 		defer stop()
-		var planned []Call[O]
+		var plan func() []Call[O]
 		err := postgres.Transact(ctx, w.service.cfg.DB, func(tx *postgres.Tx) (err error) {
-			planned, err = h.Intend(ctx, tx, eventsOf(part))
+			plan, err = h.Intend(ctx, tx, eventsOf(part))
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		for i, j := range part {
-			calls = append(calls, &called[O]{job: j, call: planned[i]})
+		for i, call := range plan() {
+			calls = append(calls, &called[O]{job: part[i], call: call})
 		}
 		return nil
 	})

@@ -53,7 +53,7 @@ func (s *system) times(e *event.Event) int {
 func (h *house) calling(s *system, parallel int) Handler {
 	return CallOut(Calls[string]{
 		Parallel: parallel,
-		Intend: func(_ context.Context, _ *postgres.Tx, batch []*event.Event) ([]Call[string], error) {
+		Intend: func(_ context.Context, _ *postgres.Tx, batch []*event.Event) (func() []Call[string], error) {
 			h.journal.note(h.journal.tried, batch)
 			calls := make([]Call[string], len(batch))
 			for i, e := range batch {
@@ -61,7 +61,7 @@ func (h *house) calling(s *system, parallel int) Handler {
 					calls[i] = s.call(e)
 				}
 			}
-			return calls, nil
+			return func() []Call[string] { return calls }, nil
 		},
 		Record: func(_ context.Context, tx *postgres.Tx, batch []Answered[string]) (follow, again []*event.Event, err error) {
 			var ids []uuid.UUID

@@ -49,20 +49,21 @@ func (r reactions) call(p *Payment, order *event.Order) flow.Call[answer] {
 }
 
 // intendCharge notes for each order that it is being charged. A payment that exists is continued from where it is.
-func (r reactions) intendCharge(ctx context.Context, tx *postgres.Tx, batch []*event.Event) ([]flow.Call[answer], error) {
+func (r reactions) intendCharge(ctx context.Context, tx *postgres.Tx, batch []*event.Event) (func() []flow.Call[answer], error) {
 	opened := make(map[uuid.UUID]Payment, len(batch))
 	for _, e := range batch {
 		opened[e.Subject()] = Open(event.OrderOf(e), event.NewID())
 	}
-	rows, err := open(ctx, tx, opened)
-	if err != nil {
-		return nil, err
-	}
-	calls := make([]flow.Call[answer], len(batch))
-	for i, e := range batch {
-		calls[i] = r.call(rows[e.Subject()], event.OrderOf(e))
-	}
-	return calls, nil
+	var rows []row
+	begin(tx, slices.Collect(maps.Values(opened)), &rows)
+	return func() []flow.Call[answer] {
+		payments := byOrder(rows)
+		calls := make([]flow.Call[answer], len(batch))
+		for i, e := range batch {
+			calls[i] = r.call(payments[e.Subject()], event.OrderOf(e))
+		}
+		return calls
+	}, nil
 }
 
 // recordCharge notes what the gateway said. No event is finished while its payment is refunding, whoever began that: another
@@ -91,7 +92,7 @@ func (r reactions) recordCharge(ctx context.Context, tx *postgres.Tx, batch []fl
 
 // intendUndo notes for each order that its payment is taken back, as far as it exists. While the gateway is being asked for the
 // charge, that is a mark on the payment, and whoever is asking goes on to the refund.
-func (r reactions) intendUndo(ctx context.Context, tx *postgres.Tx, batch []*event.Event) ([]flow.Call[answer], error) {
+func (r reactions) intendUndo(ctx context.Context, tx *postgres.Tx, batch []*event.Event) (func() []flow.Call[answer], error) {
 	rows, err := lock(ctx, tx, event.OrderIDs(batch))
 	if err != nil {
 		return nil, err
@@ -108,7 +109,7 @@ func (r reactions) intendUndo(ctx context.Context, tx *postgres.Tx, batch []*eve
 		}
 	}
 	update(tx, rows)
-	return calls, nil
+	return func() []flow.Call[answer] { return calls }, nil
 }
 
 // recordUndo notes the refunds, and puts a tombstone where there was no payment.
@@ -121,14 +122,13 @@ func (r reactions) recordUndo(ctx context.Context, tx *postgres.Tx, batch []flow
 			tombstones[a.Subject()], facts[a.Subject()] = Tombstone(event.OrderOf(a.Event), undoReason(a.Event), event.NewID())
 		}
 	}
-	buried, err := insert(ctx, tx, slices.Collect(maps.Values(tombstones)))
-	if err != nil {
-		return nil, nil, err
-	}
+	var inserted []uuid.UUID
+	insert(tx, slices.Collect(maps.Values(tombstones)), &inserted)
 	rows, err := lock(ctx, tx, event.OrderIDs(flow.EventsOf(batch)))
 	if err != nil {
 		return nil, nil, err
 	}
+	buried := postgres.Set(inserted)
 	for _, a := range batch {
 		p, order := rows[a.Subject()], event.OrderOf(a.Event)
 		if !a.Called && buried[a.Subject()] {

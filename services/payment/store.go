@@ -3,7 +3,6 @@ package payment
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -17,11 +16,8 @@ import (
 
 // Rows are locked in the order of their keys, here and everywhere, so that transactions wait for each other in one direction.
 
-// insert adds the payments of orders that have none yet, and tells for which orders it did.
-func insert(ctx context.Context, tx *postgres.Tx, payments []Payment) (map[uuid.UUID]bool, error) {
-	if len(payments) == 0 {
-		return nil, nil
-	}
+// insert adds the payments of orders that have none yet. It is queued; for which orders it did is put into *inserted when it is sent.
+func insert(tx *postgres.Tx, payments []Payment, inserted *[]uuid.UUID) {
 	slices.SortFunc(payments, func(a, b Payment) int { return slices.Compare(a.OrderID[:], b.OrderID[:]) })
 	n := len(payments)
 	orders, ids, statuses := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]string, n)
@@ -30,56 +26,41 @@ func insert(ctx context.Context, tx *postgres.Tx, payments []Payment) (map[uuid.
 		orders[i], ids[i], statuses[i], amounts[i], currencies[i] = p.OrderID, p.ID, string(p.Status), p.Amount, p.Currency
 		undo[i] = postgres.OrNull(p.Undo)
 	}
-	fresh, err := postgres.Query(ctx, tx, pgx.RowTo[uuid.UUID], `
+	postgres.Read(tx, pgx.RowTo[uuid.UUID], inserted, `
 		INSERT INTO payments (order_id, payment_id, status, amount, currency, undo_reason)
 		SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[])
 		ON CONFLICT (order_id) DO NOTHING RETURNING order_id`,
 		orders, ids, statuses, amounts, currencies, undo)
-	if err != nil {
-		return nil, fmt.Errorf("insert payments: %w", err)
-	}
-	return postgres.Set(fresh), nil
 }
 
-// open inserts payments that are only begun, and returns what there is then of their orders. It is kept from being changed until the
-// transaction ends.
-func open(ctx context.Context, tx *postgres.Tx, begun map[uuid.UUID]Payment) (map[uuid.UUID]*Payment, error) {
-	fresh, err := insert(ctx, tx, slices.Collect(maps.Values(begun)))
-	if err != nil {
-		return nil, err
+// begin adds the payments of orders that have none yet, and puts what there is of their orders then into *rows. Both are queued. Nothing
+// is locked: what is read is what the transaction commits, and may be changed as soon as it has.
+func begin(tx *postgres.Tx, begun []Payment, rows *[]row) {
+	orders := make([]uuid.UUID, len(begun))
+	for i := range begun {
+		orders[i] = begun[i].OrderID
 	}
-	var known []uuid.UUID
-	for id := range begun {
-		if !fresh[id] {
-			known = append(known, id)
-		}
-	}
-	all, err := lock(ctx, tx, known)
-	if err != nil {
-		return nil, err
-	}
-	for id := range fresh {
-		p := begun[id]
-		all[id] = &p
-	}
-	return all, nil
+	var inserted []uuid.UUID
+	insert(tx, begun, &inserted)
+	postgres.Read(tx, scanRow, rows, selectPayments+" WHERE order_id = ANY($1::uuid[])", orders)
 }
 
 // lock reads the payments of orders and keeps them from being changed until the transaction ends.
 func lock(ctx context.Context, tx *postgres.Tx, orders []uuid.UUID) (map[uuid.UUID]*Payment, error) {
-	payments := make(map[uuid.UUID]*Payment, len(orders))
-	if len(orders) == 0 {
-		return payments, nil
-	}
 	rows, err := postgres.Query(ctx, tx, scanRow, selectPayments+`
 		WHERE order_id = ANY($1::uuid[]) ORDER BY order_id FOR UPDATE`, orders)
 	if err != nil {
 		return nil, fmt.Errorf("read payments: %w", err)
 	}
+	return byOrder(rows), nil
+}
+
+func byOrder(rows []row) map[uuid.UUID]*Payment {
+	payments := make(map[uuid.UUID]*Payment, len(rows))
 	for i := range rows {
 		payments[rows[i].OrderID] = &rows[i].Payment
 	}
-	return payments, nil
+	return payments
 }
 
 // update writes payments back that were locked. Those that are as they were stay untouched: a repeated event leaves no trace.

@@ -20,22 +20,23 @@ type reactions struct {
 }
 
 // intendBooking notes for each order that its parcel is being booked. A shipment that exists is continued from where it is.
-func (r reactions) intendBooking(ctx context.Context, tx *postgres.Tx, batch []*event.Event) ([]flow.Call[Verdict], error) {
+func (r reactions) intendBooking(ctx context.Context, tx *postgres.Tx, batch []*event.Event) (func() []flow.Call[Verdict], error) {
 	opened := make(map[uuid.UUID]Shipment, len(batch))
 	for _, e := range batch {
 		opened[e.Subject()] = Open(event.OrderOf(e), event.NewID())
 	}
-	rows, err := open(ctx, tx, opened)
-	if err != nil {
-		return nil, err
-	}
-	calls := make([]flow.Call[Verdict], len(batch))
-	for i, e := range batch {
-		if rows[e.Subject()].Status == Booking {
-			calls[i] = r.book(event.OrderOf(e))
+	var rows []row
+	begin(tx, slices.Collect(maps.Values(opened)), &rows)
+	return func() []flow.Call[Verdict] {
+		shipments := byOrder(rows)
+		calls := make([]flow.Call[Verdict], len(batch))
+		for i, e := range batch {
+			if shipments[e.Subject()].Status == Booking {
+				calls[i] = r.book(event.OrderOf(e))
+			}
 		}
-	}
-	return calls, nil
+		return calls
+	}, nil
 }
 
 func (r reactions) book(order *event.Order) flow.Call[Verdict] {
@@ -73,14 +74,13 @@ func (r reactions) cancel(ctx context.Context, tx *postgres.Tx, batch []*event.E
 		reason := e.Data.(*event.CancellationRequested).Reason
 		tombstones[e.Subject()], facts[e.Subject()] = Tombstone(event.OrderOf(e), reason, event.NewID())
 	}
-	buried, err := insert(ctx, tx, slices.Collect(maps.Values(tombstones)))
-	if err != nil {
-		return nil, err
-	}
+	var inserted []uuid.UUID
+	insert(tx, slices.Collect(maps.Values(tombstones)), &inserted)
 	rows, err := lock(ctx, tx, event.OrderIDs(batch))
 	if err != nil {
 		return nil, err
 	}
+	buried := postgres.Set(inserted)
 	now := time.Now()
 	for _, e := range batch {
 		if buried[e.Subject()] {

@@ -3,7 +3,6 @@ package shipping
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -16,64 +15,49 @@ import (
 
 // Rows are locked in the order of their keys, here and everywhere, so that transactions wait for each other in one direction.
 
-// insert adds the shipments of orders that have none yet, and tells for which orders it did.
-func insert(ctx context.Context, tx *postgres.Tx, shipments []Shipment) (map[uuid.UUID]bool, error) {
+// insert adds the shipments of orders that have none yet. It is queued; for which orders it did is put into *inserted when it is sent.
+func insert(tx *postgres.Tx, shipments []Shipment, inserted *[]uuid.UUID) {
 	slices.SortFunc(shipments, func(a, b Shipment) int { return slices.Compare(a.OrderID[:], b.OrderID[:]) })
 	n := len(shipments)
 	orders, ids, statuses := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]string, n)
 	for i, s := range shipments {
 		orders[i], ids[i], statuses[i] = s.OrderID, s.ID, string(s.Status)
 	}
-	fresh, err := postgres.Query(ctx, tx, pgx.RowTo[uuid.UUID], `
+	postgres.Read(tx, pgx.RowTo[uuid.UUID], inserted, `
 		INSERT INTO shipments (order_id, shipment_id, status)
 		SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[])
 		ON CONFLICT (order_id) DO NOTHING RETURNING order_id`,
 		orders, ids, statuses)
-	if err != nil {
-		return nil, fmt.Errorf("insert shipments: %w", err)
-	}
-	return postgres.Set(fresh), nil
 }
 
-// open inserts shipments that are only begun, and returns what there is then of their orders. It is kept from being changed until the
-// transaction ends.
-func open(ctx context.Context, tx *postgres.Tx, begun map[uuid.UUID]Shipment) (map[uuid.UUID]*Shipment, error) {
-	fresh, err := insert(ctx, tx, slices.Collect(maps.Values(begun)))
-	if err != nil {
-		return nil, err
+// begin adds the shipments of orders that have none yet, and puts what there is of their orders then into *rows. Both are queued. Nothing
+// is locked: what is read is what the transaction commits, and may be changed as soon as it has.
+func begin(tx *postgres.Tx, begun []Shipment, rows *[]row) {
+	orders := make([]uuid.UUID, len(begun))
+	for i := range begun {
+		orders[i] = begun[i].OrderID
 	}
-	var known []uuid.UUID
-	for id := range begun {
-		if !fresh[id] {
-			known = append(known, id)
-		}
-	}
-	all, err := lock(ctx, tx, known)
-	if err != nil {
-		return nil, err
-	}
-	for id := range fresh {
-		p := begun[id]
-		all[id] = &p
-	}
-	return all, nil
+	var inserted []uuid.UUID
+	insert(tx, begun, &inserted)
+	postgres.Read(tx, scanRow, rows, selectShipments+" WHERE order_id = ANY($1::uuid[])", orders)
 }
 
 // lock reads the shipments of orders and keeps them from being changed until the transaction ends.
 func lock(ctx context.Context, tx *postgres.Tx, orders []uuid.UUID) (map[uuid.UUID]*Shipment, error) {
-	shipments := make(map[uuid.UUID]*Shipment, len(orders))
-	if len(orders) == 0 {
-		return shipments, nil
-	}
 	rows, err := postgres.Query(ctx, tx, scanRow, selectShipments+`
 		WHERE order_id = ANY($1::uuid[]) ORDER BY order_id FOR UPDATE`, orders)
 	if err != nil {
 		return nil, fmt.Errorf("read shipments: %w", err)
 	}
+	return byOrder(rows), nil
+}
+
+func byOrder(rows []row) map[uuid.UUID]*Shipment {
+	shipments := make(map[uuid.UUID]*Shipment, len(rows))
 	for i := range rows {
 		shipments[rows[i].OrderID] = &rows[i].Shipment
 	}
-	return shipments, nil
+	return shipments
 }
 
 // update writes shipments back that were locked. Those that are as they were stay untouched.
