@@ -101,7 +101,7 @@ func (b *Broker) dial(ctx context.Context, purpose string, patience bool) (*conn
 		switch {
 		case err == nil || !patience || IsSetup(err):
 			return conn, err
-		case ctx.Err() != nil:
+		case over(ctx):
 			return nil, cmp.Or(last, err) // this attempt was cut off, so the one before knows more
 		}
 		if last = err; time.Since(told) > tellEvery {
@@ -125,6 +125,12 @@ func (b *Broker) dialAny(ctx context.Context, purpose string) (*connection, erro
 		errs = append(errs, explainDial(b.uris[i], err))
 	}
 	return nil, errors.Join(errs...)
+}
+
+// over tells whether ctx has ended, or is at its deadline: what it cuts off may return a moment before its Err tells so.
+func over(ctx context.Context) bool {
+	deadline, limited := ctx.Deadline()
+	return ctx.Err() != nil || limited && !time.Now().Before(deadline)
 }
 
 // wait sleeps for d and returns true, or false at once when ctx ends.

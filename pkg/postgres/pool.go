@@ -93,7 +93,8 @@ func Open(ctx context.Context, cfg Config) (*pgxpool.Pool, error) {
 // ping connects once, or with patience until it is over, except where waiting does not help.
 func ping(ctx context.Context, pool *pgxpool.Pool, cfg Config) error {
 	log := cmp.Or(cfg.Log, slog.Default())
-	patient, stop := context.WithTimeout(ctx, cmp.Or(cfg.Patience, connectTimeout))
+	deadline := time.Now().Add(cmp.Or(cfg.Patience, connectTimeout))
+	patient, stop := context.WithDeadline(ctx, deadline)
 	defer stop()
 	var (
 		told time.Time
@@ -108,7 +109,7 @@ func ping(ctx context.Context, pool *pgxpool.Pool, cfg Config) error {
 			return fmt.Errorf("%w; %s", err, advice(err))
 		case cfg.Patience == 0:
 			return fmt.Errorf("%w (by DATABASE_URL)", err)
-		case patient.Err() == nil:
+		case patient.Err() == nil && time.Now().Before(deadline): // else it was cut off, perhaps a moment before Err tells so
 			last = err
 		default:
 			err = fmt.Errorf("no answer: %w", err)
