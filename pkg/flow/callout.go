@@ -210,18 +210,17 @@ func (h *callOut[O]) record(w *worker, answered []*called[O]) (again []*job) {
 		outcomes[c.job], jobs[i] = c, c.job
 	}
 	w.isolate(jobs, func(part []*job) error {
-		var unfinished []*job
 		err := w.commit(part, func(ctx context.Context, tx *postgres.Tx, fresh []*job) ([]*event.Event, []*job, error) {
 			batch := make([]Answered[O], len(fresh))
 			for i, j := range fresh {
 				batch[i] = Answered[O]{Event: j.event, Called: outcomes[j].call != nil, Outcome: outcomes[j].outcome}
 			}
 			follow, more, err := h.Record(ctx, tx, batch)
-			unfinished = slices.DeleteFunc(slices.Clone(fresh), func(j *job) bool { return !slices.Contains(more, j.event) })
+			unfinished := slices.DeleteFunc(slices.Clone(fresh), func(j *job) bool { return !slices.Contains(more, j.event) })
 			return follow, unfinished, err
 		})
-		if err == nil {
-			again = append(again, unfinished...)
+		if err == nil { // those that are not done have more to do; what Record said is not asked, as it may have been taken back
+			again = append(again, slices.DeleteFunc(slices.Clone(part), func(j *job) bool { return j.state != open })...)
 		}
 		return err
 	})

@@ -263,6 +263,32 @@ func TestAgain(t *testing.T) {
 	}
 }
 
+// An event that was handled before is at its end, even where Record, before that was known, had more to do for it.
+func TestAgainOfARepeatedEvent(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, devtest.New(t))
+	h.observe()
+	sys := newSystem(func(_ context.Context, _ *event.Event, n int) (string, error) {
+		if n == 1 {
+			return "ok", nil
+		}
+		return "more", nil
+	})
+	s := h.run(h.calling(sys, 64), 1)
+	first, last := placed(1, "ok"), placed(1, "ok")
+	h.feed(first...)
+	h.journal.until(t, first)
+	h.feed(first...)
+	h.feed(last...)
+	h.journal.until(t, last)
+	h.eventually("the queue is empty", func() bool { return h.depth(queue) == 0 })
+	s.stop()
+	h.wantOnce(append(first, last...))
+	if n := sys.times(first[0]); n != 2 {
+		t.Errorf("%d calls for an event that came twice, want 2", n)
+	}
+}
+
 // The service is stopped by force between Intend and Record, as by a crash: the event comes again and the call is made again.
 func TestStopBetweenIntendAndRecord(t *testing.T) {
 	t.Parallel()

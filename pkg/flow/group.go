@@ -15,11 +15,14 @@ const (
 	groupBatch   = 128  // requests in one transaction, at most
 	groupWaiting = 1024 // requests that may wait; more of them would only wait longer than anybody does
 
+	// groupTimeout bounds a transaction. A request that has less time left is refused, so that nobody who was told that it had failed
+	// for want of time finds it done later.
+	groupTimeout  = 8 * time.Second
 	groupPatience = time.Second // with a broker that takes messages slowly, for one batch
 )
 
 var (
-	// ErrBusy says that too many requests wait already. Nothing was done, and nothing will be.
+	// ErrBusy says that too many requests wait already, or that this one has waited for too long. Nothing was done, and nothing will be.
 	ErrBusy = errors.New("too many requests wait to be committed")
 	// ErrStopped says that the service has stopped before it came to the request. Nothing was done.
 	ErrStopped = errors.New("the service has stopped")
@@ -49,8 +52,8 @@ func NewGroup[R any](s *Service, react func(context.Context, *postgres.Tx, []R) 
 	return g
 }
 
-// Do returns when what was committed with the events that follow from it, or why it was not: ErrBusy at once. When ctx ends before
-// that, what becomes of it is not known.
+// Do returns nil when what was committed with the events that follow from it, and otherwise why it was not: ErrBusy at once. When ctx
+// ends before that, or the database does not answer, what becomes of it is not known.
 func (g *Group[R]) Do(ctx context.Context, what R) error {
 	r := &request[R]{ctx: ctx, what: what, done: make(chan error, 1)}
 	select {
@@ -111,6 +114,10 @@ func (g *Group[R]) commit(ctx context.Context, batch []*request[R]) {
 			r.done <- err
 			continue
 		}
+		if deadline, limited := r.ctx.Deadline(); limited && time.Until(deadline) < groupTimeout {
+			r.done <- ErrBusy
+			continue
+		}
 		what, waiting = append(what, r.what), append(waiting, r)
 	}
 	if len(waiting) == 0 {
@@ -118,12 +125,12 @@ func (g *Group[R]) commit(ctx context.Context, batch []*request[R]) {
 	}
 	var messages []broker.Message
 	err := protect(func() (err error) {
-		limited, stop := context.WithTimeout(ctx, statementTimeout)
+		limited, stop := context.WithTimeout(ctx, groupTimeout)
 		defer stop()
 		messages, err = g.service.transact(limited, func(tx *postgres.Tx) ([]*event.Event, error) { return g.react(limited, tx, what) })
 		return err
 	})
-	if err != nil && len(waiting) > 1 && Classify(err) != World {
+	if err != nil && len(waiting) > 1 && (Classify(err) != World || postgres.Contended(err)) {
 		half := len(waiting) / 2
 		g.commit(ctx, waiting[:half])
 		g.commit(ctx, waiting[half:])

@@ -143,6 +143,12 @@ func TestRequestsDoNotPileUp(t *testing.T) {
 	if err := group.Wait(); err != nil {
 		t.Error(err)
 	}
+
+	hasty, stop := context.WithTimeout(t.Context(), groupTimeout/2)
+	defer stop()
+	if err := d.Do(hasty, placed(1, "ok")[0]); !errors.Is(err, ErrBusy) {
+		t.Errorf("Do returned %v to somebody who has less time than a transaction may take, want ErrBusy", err)
+	}
 	h.wantOnce(append(good, waiting...)) // and nothing else
 }
 

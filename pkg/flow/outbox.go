@@ -263,8 +263,8 @@ func (o *outbox) sweepOnce(ctx context.Context) (int, error) {
 	defer stop()
 	rows, err := o.db.Query(ctx, `
 		UPDATE outbox SET attempts = attempts + 1, due_at = now() + least(attempts + 1, 12) * interval '5 seconds'
-		WHERE event_id IN (
-			SELECT event_id FROM outbox WHERE due_at <= now() ORDER BY event_id LIMIT $1 FOR UPDATE SKIP LOCKED)
+		WHERE event_id = ANY (ARRAY( -- once, whatever the plan
+			SELECT event_id FROM outbox WHERE due_at <= now() ORDER BY event_id LIMIT $1 FOR UPDATE SKIP LOCKED))
 		RETURNING event_id, type, correlation_id, convert_to(body, 'UTF8')`, sweepBatch)
 	if err != nil {
 		return 0, fmt.Errorf("claim rows: %w", err)

@@ -46,6 +46,12 @@ func Lost(err error) bool {
 	return ofClass(pg, "08", "25006", "40", "53", "55P03", "57", "58")
 }
 
+// Contended tells whether err is the end of a wait for a lock: what holds it may concern but a part of what the transaction was about.
+func Contended(err error) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && ofClass(pg, "40P01", "55P03")
+}
+
 func ofClass(err *pgconn.PgError, classes ...string) bool {
 	return slices.ContainsFunc(classes, func(class string) bool { return strings.HasPrefix(err.Code, class) })
 }

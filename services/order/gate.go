@@ -16,8 +16,9 @@ import (
 const (
 	// recent is how young the orders are that the gate counts. Older ones wait for something else than their turn, such as a gateway
 	// that is down, and are no reason to refuse others.
-	recent    = 30 * time.Second
-	lookEvery = 250 * time.Millisecond
+	recent      = 30 * time.Second
+	lookEvery   = 250 * time.Millisecond
+	lookTimeout = time.Second
 )
 
 // gate refuses orders while as many as the services can end soon are under way: whoever came then would only wait, and make others
@@ -27,9 +28,9 @@ type gate struct {
 	limit   int
 	refused func()
 
-	under  atomic.Int64 // orders under way
-	looked atomic.Int64 // when they were counted, in Unix nanoseconds
-	turn   sync.Mutex   // held by the one who counts
+	under  atomic.Int64              // orders under way
+	looked atomic.Pointer[time.Time] // when they were counted
+	turn   sync.Mutex                // held by the one who counts
 }
 
 // enter returns a problem if no more orders are taken for the moment.
@@ -37,7 +38,7 @@ func (g *gate) enter(ctx context.Context) error {
 	if g.limit == 0 {
 		return nil
 	}
-	if time.Since(time.Unix(0, g.looked.Load())) > lookEvery && g.turn.TryLock() {
+	if looked := g.looked.Load(); (looked == nil || time.Since(*looked) > lookEvery) && g.turn.TryLock() {
 		g.look(ctx)
 		g.turn.Unlock()
 	}
@@ -51,8 +52,10 @@ func (g *gate) enter(ctx context.Context) error {
 // accepted counts an order that was let in.
 func (g *gate) accepted() { g.under.Add(1) }
 
-// look counts the orders under way. Where that fails, so will the placing.
+// look counts the orders under way, for all who come, so it does not depend on the patience of one. Where it fails, so will the placing.
 func (g *gate) look(ctx context.Context) {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), lookTimeout)
+	defer stop()
 	before := g.under.Load()
 	var n int64
 	err := g.db.QueryRow(ctx, `
@@ -61,5 +64,6 @@ func (g *gate) look(ctx context.Context) {
 	if err == nil {
 		g.under.Add(n - before) // what was accepted in the meantime may be counted twice, until the next look
 	}
-	g.looked.Store(time.Now().UnixNano())
+	now := time.Now()
+	g.looked.Store(&now)
 }

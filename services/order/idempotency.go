@@ -71,7 +71,9 @@ func remember(ctx context.Context, tx *postgres.Tx, batch []*placement) (fresh [
 		case isNew[p.key]:
 			p.first = &claimant.answer
 		default:
-			p.first = used[p.key]
+			if p.first = used[p.key]; p.first == nil {
+				return nil, fmt.Errorf("idempotency key %q is in use, and has no answer", p.key)
+			}
 		}
 	}
 	return fresh, nil
@@ -86,6 +88,8 @@ func claim(ctx context.Context, tx *postgres.Tx, claimants map[string]*placement
 		answer := claimants[key].answer
 		hashes[i], ids[i], responses[i] = answer.RequestHash, answer.OrderID, string(answer.Response)
 	}
+	// Whoever holds a key that is in use by another process at this moment, and has stopped, must not hold up the others of the batch.
+	tx.Queue("SET LOCAL lock_timeout = '500ms'")
 	claimed, err := postgres.Query(ctx, tx, pgx.RowTo[string], `
 		INSERT INTO idempotency_keys AS k (key, request_hash, order_id, response)
 		SELECT * FROM unnest($1::text[], $2::bytea[], $3::uuid[], $4::text[])

@@ -64,11 +64,11 @@ func (a api) place(c echo.Context) error {
 	if err := checkKey(key); err != nil {
 		return err
 	}
-	if err := a.gate.enter(c.Request().Context()); err != nil {
-		return err
-	}
 	terms, request, err := readTerms(c)
 	if err != nil {
+		return err
+	}
+	if err := a.gate.enter(c.Request().Context()); err != nil {
 		return err
 	}
 	// Microseconds are what the database keeps, so the first answer and every later one agree.

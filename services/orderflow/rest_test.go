@@ -1,11 +1,15 @@
 package main_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"golang.org/x/sync/errgroup"
 
 	"orderflow/pkg/devstack/devtest"
 )
@@ -66,6 +70,51 @@ func TestTooManyOrders(t *testing.T) {
 	})
 	if text := string(p.call(t, http.MethodGet, "/metrics", nil).body); strings.Contains(text, "\norderflow_orders_refused_total 0\n") {
 		t.Error("nothing is counted as refused")
+	}
+}
+
+// Whoever holds an idempotency key in a transaction, and has stopped, holds up those with the same key and nobody else.
+func TestKeyThatIsHeld(t *testing.T) {
+	t.Parallel()
+	env := *devtest.New(t)
+	p := serve(t, env)
+	holder, err := pgx.Connect(t.Context(), env.DatabaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Close(context.WithoutCancel(t.Context()))
+	tx, err := holder.Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := tx.Exec(t.Context(), `INSERT INTO orders.idempotency_keys (key, request_hash, order_id, response)
+		VALUES ('held', '', gen_random_uuid(), '')`); err != nil {
+		t.Fatal(err)
+	}
+	post := func(key string) (*answer, error) {
+		return p.send(t.Context(), http.MethodPost, "/v1/orders", goodOrder("customer-"+key), "Idempotency-Key: "+key)
+	}
+	var group errgroup.Group
+	for i := range 40 {
+		group.Go(func() error {
+			key, want := fmt.Sprintf("key-%d", i), http.StatusCreated
+			if i%20 == 7 {
+				key, want = "held", http.StatusServiceUnavailable
+			}
+			if a, err := post(key); err != nil || a.status != want {
+				return fmt.Errorf("%s: %s, %w", key, a, err)
+			}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		t.Error(err)
+	}
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if a, err := post("held"); err != nil || a.status != http.StatusCreated || a.header.Get("Idempotency-Replayed") != "" {
+		t.Errorf("when the key is free: %s, %v", a, err)
 	}
 }
 
