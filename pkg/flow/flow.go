@@ -126,7 +126,10 @@ func (s *Service) transact(ctx context.Context, f func(*postgres.Tx) ([]*event.E
 		messages, err = s.outbox.add(tx, events)
 		return err
 	})
-	return messages, err
+	if err != nil { // what was not committed must not be said
+		return nil, err
+	}
+	return messages, nil
 }
 
 // Started is closed when Run has begun to work.

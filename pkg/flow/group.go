@@ -139,6 +139,9 @@ func (g *Group[R]) commit(ctx context.Context, batch []*request[R]) {
 	for _, r := range waiting {
 		r.done <- err
 	}
+	if err != nil {
+		return
+	}
 	// Those who have their answer do not wait for the broker, but those who come now do, while it takes messages at all: what is left to
 	// the sweep is published much later.
 	patient, stop := context.WithTimeout(ctx, groupPatience)
