@@ -12,7 +12,8 @@ import (
 	"orderflow/pkg/postgres"
 )
 
-// desk is a group under test. Its requests are events; the method "poison" fails, "panic" panics, "wait" waits for open.
+// desk is a group under test. Its requests are events; the method "poison" fails, "panic" panics, "wait" waits for open, and "broken"
+// fails when it is committed.
 type desk struct {
 	*Group[*event.Event]
 	*running
@@ -23,6 +24,7 @@ type desk struct {
 func newDesk(h *house) *desk {
 	h.t.Helper()
 	h.observe()
+	h.exec("CREATE TABLE promises (event_id uuid REFERENCES effects DEFERRABLE INITIALLY DEFERRED)")
 	d := &desk{batches: make(chan int, 2*groupWaiting), open: make(chan struct{})}
 	d.running = h.start(func(s *Service) {
 		d.Group = NewGroup(s, func(ctx context.Context, tx *postgres.Tx, batch []*event.Event) (follow []*event.Event, err error) {
@@ -35,6 +37,8 @@ func newDesk(h *house) *desk {
 					panic("panic")
 				case "wait":
 					<-d.open
+				case "broken":
+					tx.Queue("INSERT INTO promises (event_id) VALUES ($1)", event.NewID())
 				}
 				tx.Queue("INSERT INTO effects (event_id) VALUES ($1)", e.ID)
 				follow = append(follow, voided(e))
@@ -112,6 +116,27 @@ func TestRequestThatFailsIsAlone(t *testing.T) {
 			h.wantOnce(good)
 		})
 	}
+}
+
+// The events of a transaction that could not be committed are never published.
+func TestWhatIsNotCommittedIsNotSaid(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, devtest.New(t))
+	d := newDesk(h)
+	for _, e := range placed(3, "broken") {
+		if err := d.Do(t.Context(), e); err == nil || Classify(err) == World {
+			t.Errorf("Do returned %v for what cannot be committed", err)
+		}
+	}
+	good := placed(3, "ok")
+	for _, e := range good {
+		if err := d.Do(t.Context(), e); err != nil {
+			t.Error(err)
+		}
+	}
+	d.stop()
+	h.wantOnce(good)
+	h.wantFollowers(good, true)
 }
 
 // What cannot be done soon is refused at once, and what has stopped waiting is not done.
