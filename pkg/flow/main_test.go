@@ -67,6 +67,7 @@ func newHouse(t *testing.T, env *devtest.Env) *house {
 	h.cfg = Config{
 		Service: "test", Catalog: event.Orders, DB: h.db, Log: quiet(t), Metrics: NewMetrics(prometheus.NewRegistry()),
 		RetryDelays: []time.Duration{50 * time.Millisecond, 200 * time.Millisecond}, DrainTimeout: 10 * time.Second,
+		Patience: limit, // many services start at once here
 	}
 	h.declare(Subscription{Queue: queue, Events: []event.Type{event.TypeOrderPlaced}})
 	return h
