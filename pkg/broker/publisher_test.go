@@ -183,7 +183,7 @@ func TestPublisherSurvivesABrokerThatIsKilled(t *testing.T) {
 	env := devtest.Own(t)
 	b := connect(t, env.AMQPURL)
 	declareQueue(t, b, "q")
-	awaitDisk()
+	env.SyncRabbitMQ()
 	p := publisher(t, b)
 	consumed := consumeAll(t, b, "q")
 
@@ -208,10 +208,6 @@ func TestPublisherSurvivesABrokerThatIsKilled(t *testing.T) {
 		t.Errorf("all is acknowledged, the queue has %d messages", n)
 	}
 }
-
-// awaitDisk waits until a broker that is killed still knows the queues that it was just told to make. RabbitMQ writes their
-// directory with a delay of three seconds, and there is no way to ask whether it has.
-func awaitDisk() { time.Sleep(5 * time.Second) }
 
 func TestPublisherIsHeldBack(t *testing.T) {
 	env := devtest.New(t)

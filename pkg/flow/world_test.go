@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -20,8 +19,7 @@ func TestServersAreKilled(t *testing.T) {
 	h := newHouse(t, &env.Env)
 	h.observe()
 	h.cfg.Batch = 50
-	// RabbitMQ writes its directory of queues with a delay of three seconds; killed earlier, it has lost the queues.
-	time.Sleep(5 * time.Second)
+	env.SyncRabbitMQ()
 	events := placed(2000, "ok")
 	s := h.run(h.effect(), 2)
 	at := func(n int) { // waits until so many are handled

@@ -159,6 +159,15 @@ func (o *OwnEnv) KillPostgres() { o.t.Helper(); o.kill("Postgres", o.servers.Pos
 // StartPostgres starts the database server again, with its data.
 func (o *OwnEnv) StartPostgres() { o.t.Helper(); o.start("Postgres", o.servers.Postgres) }
 
+// SyncRabbitMQ makes RabbitMQ write down which queues there are. By itself it does so with a delay of three seconds, and quorum queues
+// that were declared within that before it was killed are lost.
+func (o *OwnEnv) SyncRabbitMQ() {
+	o.t.Helper()
+	if out, err := o.servers.Control(o.t.Context(), "-q", "eval", "[ok = dets:sync(T) || T <- dets:all()]."); err != nil {
+		o.t.Fatalf("%v: %s", err, out)
+	}
+}
+
 func (o *OwnEnv) kill(name string, s Server) {
 	o.t.Helper()
 	if err := s.Kill(); err != nil {
