@@ -159,11 +159,12 @@ func (o *OwnEnv) KillPostgres() { o.t.Helper(); o.kill("Postgres", o.servers.Pos
 // StartPostgres starts the database server again, with its data.
 func (o *OwnEnv) StartPostgres() { o.t.Helper(); o.start("Postgres", o.servers.Postgres) }
 
-// SyncRabbitMQ makes RabbitMQ write down which queues there are. By itself it does so with a delay of three seconds, and quorum queues
-// that were declared within that before it was killed are lost.
+// SyncRabbitMQ makes RabbitMQ write down which queues and bindings there are. By itself it does so with a delay: of three seconds for
+// quorum queues (dets), of two for bindings (the log of Mnesia). What was declared within that before it was killed is lost.
 func (o *OwnEnv) SyncRabbitMQ() {
 	o.t.Helper()
-	if out, err := o.servers.Control(o.t.Context(), "-q", "eval", "[ok = dets:sync(T) || T <- dets:all()]."); err != nil {
+	const sync = `case mnesia:system_info(is_running) of yes -> ok = mnesia:sync_log(); no -> ok end, [ok = dets:sync(T) || T <- dets:all()].`
+	if out, err := o.servers.Control(o.t.Context(), "-q", "eval", sync); err != nil {
 		o.t.Fatalf("%v: %s", err, out)
 	}
 }
