@@ -41,11 +41,7 @@ func closeBroker(t testing.TB, b *Broker) {
 	t.Helper()
 	closed := make(chan error, 1)
 	go func() { closed <- b.Close() }()
-	select {
-	case <-closed:
-	case <-time.After(limit):
-		t.Fatal("Close does not return")
-	}
+	receive(t, "the end of Close", closed)
 }
 
 // publisher is a publisher that is connected.
@@ -59,23 +55,13 @@ func publisher(t testing.TB, b *Broker) *Publisher {
 // eventually polls for what has no signal.
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(limit); !is(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("after %s it is still not so that %s", limit, what)
-		}
-	}
+	devtest.Eventually(t, limit, what, is)
 }
 
 // receive waits for a signal.
 func receive[T any](t testing.TB, what string, c <-chan T) T {
 	t.Helper()
-	select {
-	case v := <-c:
-		return v
-	case <-time.After(limit):
-		t.Fatalf("after %s still waiting for: %s", limit, what)
-		panic("unreachable")
-	}
+	return devtest.Receive(t, limit, what, c)
 }
 
 // declareQueue makes a work queue, with its dead-letter queue, bound to the exchange "t.events" by its name.

@@ -201,11 +201,7 @@ func (b *bench) manage(method, path, body string) {
 // eventually polls for what has no signal.
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(limit); !is(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("after %s it is still not so that %s", limit, what)
-		}
-	}
+	devtest.Eventually(t, limit, what, is)
 }
 
 // wire stands between a client and the broker, and can be cut.

@@ -317,22 +317,12 @@ func (h *house) wantOnce(events []*event.Event) {
 // eventually polls for what has no signal.
 func (h *house) eventually(what string, is func() bool) {
 	h.t.Helper()
-	for deadline := time.Now().Add(limit); !is(); time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			h.t.Fatalf("after %s it is still not so that %s", limit, what)
-		}
-	}
+	devtest.Eventually(h.t, limit, what, is)
 }
 
 func receive[T any](t testing.TB, what string, c <-chan T) T {
 	t.Helper()
-	select {
-	case v := <-c:
-		return v
-	case <-time.After(limit):
-		t.Fatalf("after %s still waiting for: %s", limit, what)
-		panic("unreachable")
-	}
+	return devtest.Receive(t, limit, what, c)
 }
 
 func (h *house) depth(queue string) int {

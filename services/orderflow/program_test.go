@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"slices"
@@ -27,24 +26,8 @@ func eventually(t testing.TB, what string, ask func() error) {
 	t.Helper()
 	ctx, stop := context.WithTimeout(t.Context(), limit)
 	defer stop()
-	if err := until(ctx, ask); err != nil {
+	if err := devtest.Until(ctx, ask); err != nil {
 		t.Fatalf("%s: %v", what, err)
-	}
-}
-
-// until is eventually for goroutines, which return what is wrong.
-func until(ctx context.Context, ask func() error) error {
-	began := time.Now()
-	for pause := 10 * time.Millisecond; ; pause = min(2*pause, 200*time.Millisecond) {
-		err := ask()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-time.After(pause):
-		case <-ctx.Done():
-			return fmt.Errorf("after %.1fs: %w", time.Since(began).Seconds(), err)
-		}
 	}
 }
 
