@@ -9,16 +9,13 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
-const (
-	writeTimeout = 10 * time.Second
-	closeTimeout = 3 * time.Second
-)
+const closeTimeout = 3 * time.Second
 
 // connection is an AMQP connection that can always be ended. The library waits without limit where the other side has stopped
 // reading, as a broker with an alarm does: in a write, and in Close for the answer.
 type connection struct {
 	*amqp.Connection
-	socket net.Conn
+	socket *socket
 }
 
 // dial connects and shakes hands, for as long as ctx and dialTimeout allow. The connection gets a name for the management UI.
@@ -34,12 +31,12 @@ func dial(ctx context.Context, url string, uri amqp.URI, name string) (*connecti
 		Properties: properties,
 		SASL:       logins(uri, properties),
 		Dial: func(network, address string) (net.Conn, error) {
-			socket, err := new(net.Dialer).DialContext(ctx, network, address)
+			conn, err := new(net.Dialer).DialContext(ctx, network, address)
 			if err != nil {
 				return nil, err
 			}
-			c.socket = impatient{socket}
-			watched = context.AfterFunc(ctx, func() { socket.Close() })
+			c.socket = &socket{Conn: conn}
+			watched = context.AfterFunc(ctx, func() { conn.Close() })
 			return c.socket, nil
 		},
 	})
@@ -58,13 +55,4 @@ func (c *connection) close() error {
 	cut := time.AfterFunc(closeTimeout, func() { c.socket.Close() })
 	defer cut.Stop()
 	return c.Connection.Close()
-}
-
-// impatient is a socket whose writes fail after a while, instead of waiting for a network that has gone. The library could not
-// even give such a connection up: it waits for the end of the write.
-type impatient struct{ net.Conn }
-
-func (i impatient) Write(b []byte) (int, error) {
-	i.SetWriteDeadline(time.Now().Add(writeTimeout))
-	return i.Conn.Write(b)
 }

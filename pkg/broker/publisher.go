@@ -229,7 +229,16 @@ func (s *pubSession) serve(ctx context.Context) error {
 }
 
 // publish sends as much of the current stream as the window allows.
-func (s *pubSession) publish() error {
+func (s *pubSession) publish() (err error) {
+	if s.next == len(s.current.messages) {
+		return nil
+	}
+	s.conn.socket.cork()
+	defer func() {
+		if failed := s.conn.socket.uncork(); err == nil && failed != nil {
+			err = fmt.Errorf("publish: %w", failed)
+		}
+	}()
 	for s.next < len(s.current.messages) && s.inFlight.len() < window {
 		m := &s.current.messages[s.next]
 		if err := m.check(); err != nil {

@@ -156,12 +156,25 @@ func (o *outbox) publish(ctx context.Context) {
 	for {
 		select {
 		case messages := <-o.offers:
+			messages = o.gather(messages)
 			err := o.publisher.Publish(ctx, messages, func(i int, err error) { o.done(messages[i], err) })
 			if err != nil {
 				o.finished(len(messages))
 			}
 		case <-ctx.Done():
 			return
+		}
+	}
+}
+
+// gather adds to messages what else is offered.
+func (o *outbox) gather(messages []broker.Message) []broker.Message {
+	for {
+		select {
+		case more := <-o.offers:
+			messages = append(messages, more...)
+		default:
+			return messages
 		}
 	}
 }
