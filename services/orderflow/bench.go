@@ -20,6 +20,7 @@ import (
 	"orderflow/pkg/postgres"
 	"orderflow/services/bench"
 	"orderflow/services/order"
+	"orderflow/services/preload"
 	"orderflow/services/verify"
 )
 
@@ -27,7 +28,8 @@ import (
 type benched struct {
 	OK bool `json:"ok"`
 	*bench.Report
-	Verify *verified `json:"verify,omitempty"` // none where orders have not ended
+	Preload *preload.Report `json:"preload,omitempty"`
+	Verify  *verified       `json:"verify,omitempty"` // none where orders have not ended
 }
 
 // The clients of the two loops, if nothing is said.
@@ -48,6 +50,7 @@ const (
 type benchFlags struct {
 	load     bench.Load
 	mix      string
+	preload  int
 	warmup   int
 	patience time.Duration
 }
@@ -70,6 +73,9 @@ The API is found by ORDERFLOW_URL (http://127.0.0.1:8080), RabbitMQ and Postgres
 bench sets them all. CPU time and memory are told of processes on this machine that the user may look at: servers are found by the ports
 on which they listen, services by their connections to RabbitMQ. The products bench-1 … bench-1000 are put into stock where they are missing.
 
+By --preload the database gets a past first: copies of orders that have gone through, at times before, in the tables of all services. They
+stay there.
+
 JSON is one object:
   ok                  whether all orders have ended as they were meant to, and every promise holds
   mode                closed or open; clients, rate, warmup, mix as they were asked for
@@ -82,13 +88,15 @@ JSON is one object:
   cpu_us_per_order    CPU time of broker, postgres, orderflow, bench
   memory_peak_mib     the most resident memory that was seen, looking once a second; what processes share counts once
   not_measured        why there are no such figures of a server
+  preload             orders that were made before, the seconds that took, bytes_per_order on disk
   found               what is wrong, instead of the figures
   verify              what verify prints
 
 Exit code: 3 where a promise is broken, or an order has not ended as it was meant to.`,
 		Example: `  orderflow bench
   orderflow bench --orders 100000 --mix declined=5,out_of_stock=2,cancelled=3
-  orderflow bench --rate 50 --duration 30s --json`,
+  orderflow bench --rate 50 --duration 30s --json
+  orderflow bench --preload 3000000`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := flags.check(cmd); err != nil {
@@ -115,6 +123,7 @@ Exit code: 3 where a promise is broken, or an order has not ended as it was mean
 	f.Float64Var(&flags.load.Rate, "rate", 0, "orders a second in an open loop")
 	f.DurationVar(&flags.load.Duration, "duration", 0, "how long to place orders in an open loop")
 	f.IntVar(&flags.warmup, "warmup", 500, "how many orders to place before, which are not counted")
+	f.IntVar(&flags.preload, "preload", 0, "how many ended orders to make before, as copies in the database")
 	f.StringVar(&flags.mix, "mix", "", "percent of the orders that are declined, out_of_stock, cancelled; the others are to ship")
 	f.DurationVar(&flags.patience, "patience", time.Minute, "how long to wait, after the last order was placed, for the next one to end")
 	f.BoolVar(&asJSON, "json", false, "print JSON")
@@ -146,6 +155,8 @@ func (b *benchFlags) check(cmd *cobra.Command) (err error) {
 		return usagef("--clients %d is not from 1 to %d", l.Clients, mostClients)
 	case b.warmup < 0 || b.warmup > mostOrders:
 		return usagef("--warmup %d is not from 0 to %d", b.warmup, mostOrders)
+	case b.preload < 0 || b.preload > mostOrders:
+		return usagef("--preload %d is not from 0 to %d", b.preload, mostOrders)
 	case b.patience <= 0:
 		return usagef("--patience %s is not more than 0", b.patience)
 	}
@@ -168,11 +179,19 @@ func runBench(cmd *cobra.Command, flags benchFlags) (result benched, err error) 
 		return result, err
 	}
 	progress := newProgress(cmd.ErrOrStderr())
-	result.Report, err = bench.Run(cmd.Context(), bench.Config{
+	measure := bench.Config{
 		URL: api, AMQPURLs: cfg.AMQPURLs, DatabaseURL: cfg.DatabaseURL,
 		Log:  slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Load: flags.load, Warmup: flags.warmup, Patience: flags.patience, Progress: progress.tell,
-	})
+	}
+	if flags.preload > 0 {
+		result.Preload, err = runPreload(cmd, measure, flags.preload)
+		progress.end()
+		if err != nil {
+			return result, fmt.Errorf("preload: %w", err)
+		}
+	}
+	result.Report, err = bench.Run(cmd.Context(), measure)
 	progress.end()
 	if errors.Is(err, context.Canceled) {
 		return result, stopped(result.Report)
@@ -193,6 +212,32 @@ func runBench(cmd *cobra.Command, flags benchFlags) (result benched, err error) 
 		result.Found, result.Figures = append(result.Found, "promises are broken, see verify"), nil
 	}
 	return result, nil
+}
+
+// runPreload places the orders that are copied then, and makes the copies.
+func runPreload(cmd *cobra.Command, measure bench.Config, orders int) (*preload.Report, error) {
+	load := bench.Load{Orders: min(preload.Originals, orders), Clients: measure.Load.Clients, Mix: measure.Load.Mix}
+	originals := measure
+	originals.Load, originals.Warmup = load, 0
+	placed, err := bench.Run(cmd.Context(), originals)
+	if err != nil {
+		return nil, err
+	}
+	if len(placed.Found) > 0 {
+		return nil, errors.New(placed.Found[0])
+	}
+	// Until verify finds nothing left to do, the services have not written everything down of orders whose end was heard.
+	proof, err := runVerify(cmd, verify.Config{Wait: measure.Patience, Deadline: measure.Patience, Limit: 1}, false)
+	if err != nil {
+		return nil, err
+	}
+	if !proof.OK {
+		return nil, errors.New("a promise is broken before it begins, see orderflow verify")
+	}
+	return preload.Run(cmd.Context(), preload.Config{
+		DatabaseURL: measure.DatabaseURL, Orders: orders,
+		Progress: func(made int) { measure.Progress(bench.Progress{Phase: "preload", Ended: made, Of: orders}) },
+	})
 }
 
 // reachable tells before a run whether verify will find the database after it.
@@ -276,6 +321,9 @@ func printBenched(w io.Writer, b benched) {
 	table.Flush()
 	for _, name := range slices.Sorted(maps.Keys(b.NotMeasurable)) {
 		fmt.Fprintf(w, "%s is not measured: %s\n", name, b.NotMeasurable[name])
+	}
+	if b.Preload != nil {
+		fmt.Fprintf(w, "preloaded %d orders in %.0f s, %.0f bytes each on disk\n", b.Preload.Orders, b.Preload.Seconds, b.Preload.BytesPerOrder)
 	}
 	fmt.Fprintln(w)
 	printTotals(w, *b.Verify)

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -15,26 +16,30 @@ import (
 
 // measured is what bench prints as JSON.
 type measured struct {
-	OK        bool
-	Mode      string
-	Orders    int
-	Warmup    int
-	Mix       map[string]float64
-	Kinds     map[string]int
-	Ends      map[string]int
-	Seconds   float64
-	NotSent   int `json:"not_sent"`
-	Refused   map[string]int
-	Cancels   map[string]int
-	Errors    int
-	Found     []string
-	Accepted  *float64           `json:"accepted_per_s"`
-	Ended     *float64           `json:"ended_per_s"`
-	Latency   map[string]float64 `json:"latency_ms"`
-	HTTP      map[string]float64 `json:"http_ms"`
-	CPU       map[string]float64 `json:"cpu_us_per_order"`
-	Memory    map[string]float64 `json:"memory_peak_mib"`
-	Unknown   map[string]string  `json:"not_measured"`
+	OK       bool
+	Mode     string
+	Orders   int
+	Warmup   int
+	Mix      map[string]float64
+	Kinds    map[string]int
+	Ends     map[string]int
+	Seconds  float64
+	NotSent  int `json:"not_sent"`
+	Refused  map[string]int
+	Cancels  map[string]int
+	Errors   int
+	Found    []string
+	Accepted *float64           `json:"accepted_per_s"`
+	Ended    *float64           `json:"ended_per_s"`
+	Latency  map[string]float64 `json:"latency_ms"`
+	HTTP     map[string]float64 `json:"http_ms"`
+	CPU      map[string]float64 `json:"cpu_us_per_order"`
+	Memory   map[string]float64 `json:"memory_peak_mib"`
+	Unknown  map[string]string  `json:"not_measured"`
+	Preload  *struct {
+		Orders        int
+		BytesPerOrder float64 `json:"bytes_per_order"`
+	}
 	Verify    *verdict
 	FirstFail string `json:"first_error"`
 }
@@ -135,6 +140,42 @@ func TestBench(t *testing.T) {
 	}
 }
 
+// TestBenchPreload has orders of all kinds copied. The copies are orders like any other: they keep all promises, can be read, and what their
+// events have done is not done again.
+func TestBenchPreload(t *testing.T) {
+	t.Parallel()
+	env := *devtest.New(t)
+	p := serve(t, env)
+	m := bench(t, p, 0, "--preload", "1000", "--orders", "20", "--warmup", "0", "--mix", "declined=10,out_of_stock=10,cancelled=10")
+	if m.Preload == nil || m.Preload.Orders != 1000 || m.Preload.BytesPerOrder < 100 {
+		t.Errorf("%+v", m.Preload)
+	}
+	if m.Verify == nil || !m.Verify.OK || m.Verify.Orders["shipped"]+m.Verify.Orders["cancelled"] != 1220 {
+		t.Errorf("verify: %+v", m.Verify)
+	}
+	db, err := pgx.Connect(t.Context(), env.DatabaseURL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close(t.Context())
+	for _, service := range []string{"orders", "payment", "inventory", "shipping"} {
+		var old, original int // events that were handled, by when they were made
+		err := db.QueryRow(t.Context(), fmt.Sprintf(`
+			SELECT count(*) FILTER (WHERE handled_at < now() - interval '1 hour'), count(*) FILTER (WHERE handled_at >= now() - interval '1 hour')
+			FROM %s.inbox`, service)).Scan(&old, &original)
+		if err != nil || original < 100 || old < 4*original {
+			t.Errorf("the inbox of %s has %d events of copies and %d others, %v", service, old, original, err)
+		}
+	}
+	var oldest string
+	if err := db.QueryRow(t.Context(), "SELECT min(order_id::text) FROM orders.orders").Scan(&oldest); err != nil {
+		t.Fatal(err)
+	}
+	if o := get[map[string]any](t, p.client, "/v1/orders/"+oldest); o["status"] != "shipped" && o["status"] != "cancelled" {
+		t.Errorf("the oldest order: %v", o)
+	}
+}
+
 // takeAway spoils the tables.
 func takeAway(t *testing.T, env devtest.Env, sql string) {
 	t.Helper()
@@ -196,6 +237,7 @@ func TestBenchWrongUse(t *testing.T) {
 		{"--orders -5", "--orders -5 is not from 1"},
 		{"--clients 0", "--clients 0 is not from 1"},
 		{"--warmup -1", "--warmup -1 is not from 0"},
+		{"--preload -1", "--preload -1 is not from 0"},
 		{"--patience 0s", "--patience 0s is not more than 0"},
 		{"--rate 50", "--rate needs a --duration"},
 		{"--rate 50 --duration -1s", "--rate needs a --duration"},
