@@ -263,10 +263,22 @@ func (f *fleet) fell() (found []string) {
 func (f *fleet) ready(ctx context.Context) error {
 	for _, p := range f.processes {
 		if err := until(ctx, func() error { return f.get(ctx, p, "/readyz", nil) }); err != nil {
-			return fmt.Errorf("%s is not ready: %w", p.name, err)
+			return fmt.Errorf("%s is not ready: %w; it said last: %s", p.name, err, p.lastWords())
 		}
 	}
 	return nil
+}
+
+// lastWords are the last lines of the process's log, and how it ended, if it has.
+func (p *process) lastWords() string {
+	const some = 2000
+	text, err := os.ReadFile(p.log)
+	if err != nil {
+		return err.Error()
+	}
+	p.noted.Lock()
+	defer p.noted.Unlock()
+	return fmt.Sprintf("%s%s", text[max(0, len(text)-some):], strings.Join(p.fell, "; "))
 }
 
 // of lists the processes of a service.

@@ -29,7 +29,7 @@ func free(n, offset int) ([]int, error) {
 	var ports []int
 	for i := 0; i <= highest-lowest && len(ports) < n; i++ {
 		p := lowest + (offset+i)%(highest-lowest+1)
-		if IsFree(p) && reserve(p) {
+		if reserve(p) {
 			ports = append(ports, p)
 		}
 	}
@@ -54,7 +54,8 @@ var reservations struct {
 	files []*os.File
 }
 
-// reserve tells whether nobody has the port reserved, and does so. Where files cannot be made, nothing is reserved.
+// reserve tells whether the port is free and nobody has reserved it, and does so. Where files cannot be made, nothing is reserved. A
+// port that is reserved is not tried out: whoever has reserved it may be about to listen.
 func reserve(p int) bool {
 	dir := filepath.Join(os.TempDir(), "orderflow-ports")
 	if os.Mkdir(dir, 0o777) == nil {
@@ -62,9 +63,9 @@ func reserve(p int) bool {
 	}
 	f, err := os.OpenFile(filepath.Join(dir, strconv.Itoa(p)), os.O_CREATE|os.O_RDONLY, 0o644)
 	if err != nil {
-		return true
+		return IsFree(p)
 	}
-	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil {
+	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) != nil || !IsFree(p) {
 		f.Close()
 		return false
 	}
