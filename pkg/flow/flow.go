@@ -219,20 +219,23 @@ func (s *Service) runGroups(ctx, hard context.Context) (stop func()) {
 func (s *Service) start(ctx context.Context) error {
 	ctx, stop := context.WithTimeout(ctx, max(s.cfg.Patience, leastPatience))
 	defer stop()
-	if err := s.insist(ctx, func() error { return s.cfg.Broker.Declare(ctx, s.topology()) }); err != nil {
+	// Processes that start together declare the same queues. While RabbitMQ makes one for the first of them, the others may be told that
+	// it is there and, a moment later, that it is not.
+	passes := func(err error) bool { return !broker.IsSetup(err) }
+	if err := s.insist(ctx, passes, func() error { return s.cfg.Broker.Declare(ctx, s.topology()) }); err != nil {
 		return err
 	}
-	if err := s.insist(ctx, func() error { return s.inbox.prepare(ctx, s.cfg) }); err != nil {
+	if err := s.insist(ctx, postgres.Lost, func() error { return s.inbox.prepare(ctx, s.cfg) }); err != nil {
 		return err
 	}
 	return s.publisher.Await(ctx)
 }
 
-// insist does one step of the start, and does it again while servers come and go.
-func (s *Service) insist(ctx context.Context, step func() error) error {
+// insist does one step of the start, and does it again while it fails by what passes, such as servers that come and go.
+func (s *Service) insist(ctx context.Context, passes func(error) bool, step func() error) error {
 	for attempt := 1; ; attempt++ {
 		err := step()
-		if err == nil || !postgres.Lost(err) && !errors.Is(err, broker.ErrNotConnected) || s.cfg.Patience == 0 {
+		if err == nil || !passes(err) || s.cfg.Patience == 0 {
 			return err
 		}
 		s.cfg.Log.Warn("cannot start yet, trying again", "error", err)

@@ -43,7 +43,10 @@ func Lost(err error) bool {
 	if !errors.As(err, &pg) {
 		return Away(err)
 	}
-	return ofClass(pg, "08", "25006", "40", "53", "55P03", "57", "58")
+	return ofClass(pg, "08", "25006", "40", "53", "55P03", "57", "58",
+		"25P03", // the transaction was idle for too long: this process was stopped
+		"XX000", // "tuple concurrently updated": another process changes the same table
+	)
 }
 
 // Contended tells whether err is the end of a wait for a lock: what holds it may concern but a part of what the transaction was about.
