@@ -67,7 +67,7 @@ func drawResult(r result, file string) (err error) {
 	all.SetColor(color.White)
 	all.Fill(all.Rectangle.Path())
 	label(all, 14, ink, draw.XCenter, vg.Point{X: all.Center().X, Y: all.Max.Y - 0.9*vg.Centimeter},
-		fmt.Sprintf("orderflow, by HTTP, and its Watermill peer, in process: %d rounds on the same servers", r.Rounds))
+		fmt.Sprintf("orderflow by HTTP, beside its Watermill peer in process: %d rounds", r.Rounds))
 	label(all, 10, faint, draw.XCenter, vg.Point{X: all.Center().X, Y: all.Max.Y - 1.6*vg.Centimeter},
 		"a dot for each round, the first at the top; the median in blue; shaded is what is aimed at")
 	strips := draw.Crop(all, 0, 0, footHeight, -headHeight)
@@ -143,13 +143,7 @@ func (s strip) Plot(c draw.Canvas, p *plot.Plot) {
 		shade(t.goal, t.must, mustShade)
 		shade(0, t.goal, goalShade)
 	}
-	for _, aim := range []struct {
-		name string
-		at   float64
-	}{{"must", s.target.must}, {"goal", s.target.goal}} {
-		c.StrokeLine2(draw.LineStyle{Color: faint, Width: 0.75}, x(aim.at), c.Min.Y, x(aim.at), c.Max.Y)
-		label(c, 8, faint, draw.XCenter, vg.Point{X: x(aim.at), Y: c.Max.Y + 2}, aim.name+" "+number(aim.at))
-	}
+	s.aims(c, x)
 	for i, v := range s.values.Rounds {
 		level := 1 - (float64(i)+1)/float64(len(s.values.Rounds)+1)
 		c.DrawGlyph(draw.GlyphStyle{Color: ink, Radius: 2.5, Shape: draw.CircleGlyph{}}, vg.Point{X: x(v), Y: y(level)})
@@ -160,6 +154,36 @@ func (s strip) Plot(c draw.Canvas, p *plot.Plot) {
 	label(c, 11, ink, draw.XLeft, vg.Point{X: c.Min.X, Y: title}, s.target.name)
 	label(c, 11, blue, draw.XRight, vg.Point{X: c.Max.X, Y: title}, number(s.values.Median)+" "+s.target.unit)
 }
+
+// leastDistance of two aims that have a label each.
+const leastDistance = 1.6 * vg.Centimeter
+
+// aims draws what is aimed at.
+func (s strip) aims(c draw.Canvas, x func(float64) vg.Length) {
+	near, far := aim{"must", s.target.must}, aim{"goal", s.target.goal}
+	if near.at > far.at {
+		near, far = far, near
+	}
+	for _, a := range []aim{near, far} {
+		c.StrokeLine2(draw.LineStyle{Color: faint, Width: 0.75}, x(a.at), c.Min.Y, x(a.at), c.Max.Y)
+	}
+	y := c.Max.Y + 2
+	if x(far.at)-x(near.at) < leastDistance {
+		label(c, 8, faint, draw.XLeft, vg.Point{X: x(near.at), Y: y}, near.String()+", "+far.String())
+		return
+	}
+	for _, a := range []aim{near, far} {
+		label(c, 8, faint, draw.XCenter, vg.Point{X: x(a.at), Y: y}, a.String())
+	}
+}
+
+// aim is a value that is aimed at.
+type aim struct {
+	name string
+	at   float64
+}
+
+func (a aim) String() string { return a.name + " " + number(a.at) }
 
 func sans(size vg.Length) font.Font {
 	return font.From(font.Font{Typeface: "Liberation", Variant: "Sans"}, size)
