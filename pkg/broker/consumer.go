@@ -84,6 +84,7 @@ type session struct {
 
 	mu     sync.Mutex
 	ledger *ledger
+	acked  bool // anything, ever
 }
 
 // consumeOnce is one session; found is called when it has begun.
@@ -261,6 +262,7 @@ func bySession(ds []*Delivery) map[*session][]uint64 {
 func (s *session) ack(tags []uint64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.acked = true
 	slices.Sort(tags)
 	upTo, singles := s.ledger.settle(tags)
 	if upTo > 0 {

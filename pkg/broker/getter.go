@@ -59,6 +59,25 @@ func (g *Getter) Next() (*Delivery, error) {
 // there as soon as Close has returned, though the depth that RabbitMQ tells may lag behind; after a mere end of the channel the
 // queue would find out later, and RabbitMQ 4.3 would count that against the message.
 func (g *Getter) Close() error {
+	g.flush()
 	err := g.session.ch.Nack(0, true, true) // 0: all that is not settled
 	return cmp.Or(g.session.ch.Close(), err)
+}
+
+// flush waits until the queue knows of what was acknowledged. RabbitMQ does not answer to that: a channel with more than 32 commands
+// (quorum_commands_soft_limit) on their way to a quorum queue keeps further ones to itself, and forgets them when it is closed at that
+// moment, so that messages come back which were acknowledged. Gets are answered after everything before them was done: the first one
+// takes along what is on its way, the second what was kept back until then.
+func (g *Getter) flush() {
+	g.session.mu.Lock()
+	acked := g.session.acked
+	g.session.mu.Unlock()
+	if !acked {
+		return
+	}
+	for range 2 {
+		if _, _, err := g.session.ch.Get(g.queue, false); err != nil {
+			return // the channel is closed, which Close will say
+		}
+	}
 }
