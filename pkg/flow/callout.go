@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -13,9 +12,6 @@ import (
 // patience is how long a batch waits for the last of its calls before it goes on without them.
 const patience = 50 * time.Millisecond
 
-// DefaultParallel is how many calls of a subscription may be under way at a time, unless it says otherwise.
-const DefaultParallel = 256
-
 // Calls describes a reaction that talks to another system between two transactions. O is what a call brings back.
 type Calls[O any] struct {
 	// Intend commits what is about to be done. What it returns is called when that is committed, so what it has queued in tx is
@@ -25,12 +21,11 @@ type Calls[O any] struct {
 	// Record commits what came of it, and returns the events that follow. Events that it lists in again are not finished: they
 	// start over with Intend at once.
 	Record func(ctx context.Context, tx *postgres.Tx, batch []Answered[O]) (follow, again []*event.Event, err error)
-	// Parallel is how many calls of this subscription may be under way at a time; DefaultParallel.
-	Parallel int
 }
 
 // Call asks another system to do something, by a key that makes it harmless to ask twice. Its context has no deadline of its own.
-// An error says that the answer is not known.
+// An error says that the answer is not known. The calls of a batch, and of batches that are not over yet, are made side by side: a
+// Guard limits how many.
 type Call[O any] func(context.Context) (O, error)
 
 // Answered is an event and what came of its call.
@@ -42,12 +37,11 @@ type Answered[O any] struct {
 
 // CallOut is the handler of a reaction with external calls.
 func CallOut[O any](c Calls[O]) Handler {
-	return &callOut[O]{Calls: c, slots: make(chan struct{}, cmp.Or(c.Parallel, DefaultParallel))}
+	return &callOut[O]{c}
 }
 
 type callOut[O any] struct {
 	Calls[O]
-	slots chan struct{} // one token for each call under way
 }
 
 // called is a job and the outcome of its call.
@@ -119,29 +113,20 @@ func (h *callOut[O]) intend(w *worker, jobs []*job) []*called[O] {
 	return calls
 }
 
-// callAll makes the calls, a limited number at a time, and returns a channel that will give every one of them back.
+// callAll makes the calls, side by side, and returns a channel that will give every one of them back.
 func (h *callOut[O]) callAll(w *worker, calls []*called[O]) <-chan *called[O] {
 	answers := make(chan *called[O], len(calls))
-	todo := make(chan *called[O], len(calls))
 	for _, c := range calls {
 		if c.call == nil {
 			answers <- c
-		} else {
-			todo <- c
+			continue
 		}
-	}
-	close(todo)
-	for range min(cap(h.slots), len(todo)) {
 		w.later.Go(func() {
-			for c := range todo {
-				h.slots <- struct{}{}
-				c.err = protect(func() (err error) {
-					c.outcome, err = c.call(w.hard)
-					return err
-				})
-				<-h.slots
-				answers <- c
-			}
+			c.err = protect(func() (err error) {
+				c.outcome, err = c.call(w.hard)
+				return err
+			})
+			answers <- c
 		})
 	}
 	return answers

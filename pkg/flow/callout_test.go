@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"orderflow/pkg/devstack/devtest"
 	"orderflow/pkg/event"
@@ -21,6 +23,7 @@ type system struct {
 	mu     sync.Mutex
 	asked  map[uuid.UUID]int
 	answer func(ctx context.Context, e *event.Event, time int) (string, error)
+	guard  *Guard       // nil: none
 	under  atomic.Int32 // calls under way
 	most   atomic.Int32
 }
@@ -30,7 +33,7 @@ func newSystem(answer func(ctx context.Context, e *event.Event, time int) (strin
 }
 
 func (s *system) call(e *event.Event) Call[string] {
-	return func(ctx context.Context) (string, error) {
+	call := func(ctx context.Context) (string, error) {
 		now := s.under.Add(1)
 		defer s.under.Add(-1)
 		for most := s.most.Load(); now > most && !s.most.CompareAndSwap(most, now); most = s.most.Load() {
@@ -41,6 +44,10 @@ func (s *system) call(e *event.Event) Call[string] {
 		s.mu.Unlock()
 		return s.answer(ctx, e, n)
 	}
+	if s.guard == nil {
+		return call
+	}
+	return func(ctx context.Context) (string, error) { return Guarded(ctx, s.guard, call) }
 }
 
 func (s *system) times(e *event.Event) int {
@@ -50,9 +57,8 @@ func (s *system) times(e *event.Event) int {
 }
 
 // calling is a handler that asks s for each event and then has an effect.
-func (h *house) calling(s *system, parallel int) Handler {
+func (h *house) calling(s *system) Handler {
 	return CallOut(Calls[string]{
-		Parallel: parallel,
 		Intend: func(_ context.Context, _ *postgres.Tx, batch []*event.Event) (func() []Call[string], error) {
 			h.journal.note(h.journal.tried, batch)
 			calls := make([]Call[string], len(batch))
@@ -88,7 +94,8 @@ func TestCallsHappenOnceEach(t *testing.T) {
 	h := newHouse(t, devtest.New(t))
 	h.observe()
 	sys := newSystem(func(context.Context, *event.Event, int) (string, error) { return "ok", nil })
-	s := h.run(h.calling(sys, 8), 2)
+	sys.guard = NewGuard("system", time.Minute, 8, NewMetrics(prometheus.NewRegistry()), slog.Default())
+	s := h.run(h.calling(sys), 2)
 	events := append(placed(400, "ok"), placed(20, "nothing to do")...)
 	h.feed(events...)
 	h.journal.until(t, events)
@@ -124,7 +131,7 @@ func TestSlowCallsHoldUpNobody(t *testing.T) {
 		}
 		return "ok", nil
 	})
-	s := h.run(h.calling(sys, 64), 1)
+	s := h.run(h.calling(sys), 1)
 	slow, fast := placed(20, "slow"), placed(300, "ok")
 	h.feed(append(slow[:10:10], fast[:100]...)...)
 	h.feed(append(slow[10:20:20], fast[100:]...)...)
@@ -156,7 +163,7 @@ func TestUnavailableSystem(t *testing.T) {
 		return "ok", nil
 	})
 	h.cfg.Batch, h.cfg.Prefetch = 50, 100
-	s := h.run(h.calling(sys, 16), 1)
+	s := h.run(h.calling(sys), 1)
 	events := placed(300, "ok")
 	h.feed(events...)
 	h.eventually("an event was refused several times", func() bool { return sys.times(events[0]) > 3 })
@@ -188,7 +195,7 @@ func TestSlowRefusals(t *testing.T) {
 		}
 		return "ok", nil
 	})
-	s := h.run(h.calling(sys, 16), 1)
+	s := h.run(h.calling(sys), 1)
 	events := placed(40, "ok")
 	h.feed(events...)
 	h.journal.until(t, events)
@@ -211,7 +218,7 @@ func TestFailedCalls(t *testing.T) {
 		}
 		return "ok", nil
 	})
-	s := h.run(h.calling(sys, 16), 1)
+	s := h.run(h.calling(sys), 1)
 	good, flaky := placed(50, "ok"), placed(3, "flaky")
 	poison, panics, reject := placed(1, "poison"), placed(1, "panic"), placed(1, "reject")
 	h.feed(append(append(append(append(good, flaky...), poison...), panics...), reject...)...)
@@ -249,7 +256,7 @@ func TestAgain(t *testing.T) {
 		}
 		return "ok", nil
 	})
-	s := h.run(h.calling(sys, 64), 1)
+	s := h.run(h.calling(sys), 1)
 	events := append(placed(100, "ok"), placed(10, "slow")...)
 	h.feed(events...)
 	h.journal.until(t, events)
@@ -274,7 +281,7 @@ func TestAgainOfARepeatedEvent(t *testing.T) {
 		}
 		return "more", nil
 	})
-	s := h.run(h.calling(sys, 64), 1)
+	s := h.run(h.calling(sys), 1)
 	first, last := placed(1, "ok"), placed(1, "ok")
 	h.feed(first...)
 	h.journal.until(t, first)
@@ -301,7 +308,7 @@ func TestStopBetweenIntendAndRecord(t *testing.T) {
 		<-ctx.Done()
 		return "", ctx.Err()
 	})
-	first := h.run(h.calling(hang, 64), 1)
+	first := h.run(h.calling(hang), 1)
 	events := placed(20, "ok")
 	h.feed(events...)
 	for range events {
@@ -312,7 +319,7 @@ func TestStopBetweenIntendAndRecord(t *testing.T) {
 		t.Errorf("%d effects without an answer", n)
 	}
 	sys := newSystem(func(context.Context, *event.Event, int) (string, error) { return "ok", nil })
-	s := h.run(h.calling(sys, 64), 1)
+	s := h.run(h.calling(sys), 1)
 	h.journal.until(t, events)
 	s.stop()
 	h.wantOnce(events)
@@ -337,7 +344,7 @@ func TestStopWaitsForSlowCalls(t *testing.T) {
 			return "", ctx.Err()
 		}
 	})
-	s := h.run(h.calling(sys, 64), 1)
+	s := h.run(h.calling(sys), 1)
 	events := placed(5, "ok")
 	h.feed(events...)
 	for range events {

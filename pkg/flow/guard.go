@@ -20,18 +20,19 @@ const (
 	probes          = 5
 )
 
-// Guard stands before an external system: it limits how long a call may take, and stops calling for a while when the system does
-// not answer any more.
+// Guard stands before an external system: it limits how many calls are under way and how long each may take, and stops calling for
+// a while when the system does not answer any more.
 type Guard struct {
 	name    string
 	timeout time.Duration
+	slots   chan struct{} // one token for each call under way
 	breaker *gobreaker.CircuitBreaker[any]
 }
 
-// NewGuard makes the guard of the system of that name, whose calls may take as long as timeout.
-func NewGuard(name string, timeout time.Duration, metrics *Metrics, log *slog.Logger) *Guard {
+// NewGuard makes the guard of the system of that name, which takes as many calls at a time as atOnce, each as long as timeout.
+func NewGuard(name string, timeout time.Duration, atOnce int, metrics *Metrics, log *slog.Logger) *Guard {
 	metrics.breaker.WithLabelValues(name).Set(0)
-	return &Guard{name: name, timeout: timeout, breaker: gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
+	return &Guard{name: name, timeout: timeout, slots: make(chan struct{}, atOnce), breaker: gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
 		Name: name, Interval: breakerInterval, BucketPeriod: breakerBucket, Timeout: openFor, MaxRequests: probes,
 		ReadyToTrip: func(c gobreaker.Counts) bool { return c.Requests >= minimumCalls && 2*c.TotalFailures >= c.Requests },
 		// A call that this process gave up itself says nothing of the other system.
@@ -45,10 +46,15 @@ func NewGuard(name string, timeout time.Duration, metrics *Metrics, log *slog.Lo
 
 // Guarded calls f. A call that fails or takes too long is a failure of the message that needed it, whatever the cause: one that
 // always breaks its connection must not hold up the others. That the system is away for everybody is for the breaker to tell:
-// while it is open no call is made, and the failure is the world's.
-func Guarded[T any](ctx context.Context, g *Guard, f func(context.Context) (T, error)) (T, error) {
-	var result T
-	_, err := g.breaker.Execute(func() (any, error) {
+// while it is open no call is made, and the failure is the world's. The time for which a call waits for its turn does not count.
+func Guarded[T any](ctx context.Context, g *Guard, f func(context.Context) (T, error)) (result T, err error) {
+	select {
+	case g.slots <- struct{}{}:
+		defer func() { <-g.slots }()
+	case <-ctx.Done():
+		return result, ctx.Err()
+	}
+	_, err = g.breaker.Execute(func() (any, error) {
 		limited, stop := context.WithTimeout(ctx, g.timeout)
 		defer stop()
 		var err error

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -299,17 +300,22 @@ func TestPlantedBugsAreFound(t *testing.T) {
 	skipShort(t)
 	t.Parallel()
 	var group sync.WaitGroup
-	for _, b := range bugs {
+	wrong := make([]error, len(bugs))
+	for i, b := range bugs {
 		group.Go(func() {
 			r, err := chaos(t, exitFound, "-bug", b.name, "-duration", "150s", "-rate", "20", "-patience", "15s")
+			if found := strings.Join(r.Found, "\n"); err == nil && !strings.Contains(found, b.betrays) {
+				err = fmt.Errorf("found by\n%.4000s\nwant %q", found, b.betrays)
+			}
 			if err != nil {
-				t.Error(err)
-			} else if found := strings.Join(r.Found, "\n"); !strings.Contains(found, b.betrays) {
-				t.Errorf("%s was found by\n%s\nwant %q", b.name, found, b.betrays)
+				wrong[i] = fmt.Errorf("%s: %w", b.name, err)
 			}
 		})
 	}
 	group.Wait()
+	if err := errors.Join(wrong...); err != nil { // at the end, where the long reports of the others do not bury it
+		t.Error(err)
+	}
 }
 
 func skipShort(t *testing.T) {

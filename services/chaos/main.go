@@ -123,7 +123,7 @@ type orders struct {
 }
 
 const (
-	startPatience = 2 * time.Minute
+	startPatience = 4 * time.Minute // longer than START_TIMEOUT, so that a process has said why it cannot
 	healPatience  = 2 * time.Minute // until every process is ready after the last fault
 	askPatience   = time.Minute     // until every customer has an answer after that
 )

@@ -29,8 +29,10 @@ type config struct {
 
 	GatewayURL     string        `env:"GATEWAY_URL"` // empty: the built-in simulator
 	GatewayTimeout time.Duration `env:"GATEWAY_TIMEOUT" envDefault:"5s"`
-	CarrierURL     string        `env:"CARRIER_URL"` // empty: the built-in simulator
+	GatewayCalls   int           `env:"GATEWAY_CALLS" envDefault:"256"` // under way at a time
+	CarrierURL     string        `env:"CARRIER_URL"`                    // empty: the built-in simulator
 	CarrierTimeout time.Duration `env:"CARRIER_TIMEOUT" envDefault:"5s"`
+	CarrierCalls   int           `env:"CARRIER_CALLS" envDefault:"256"`
 
 	StartTimeout  time.Duration `env:"START_TIMEOUT" envDefault:"30s"`     // how long to wait for servers that are not there yet
 	StopTimeout   time.Duration `env:"STOP_TIMEOUT" envDefault:"20s"`      // how long to finish what is in hand
@@ -130,8 +132,13 @@ func (c *config) validate() (wrong []error) {
 			check(fmt.Errorf("%s: must be more than 0, is %s", timeout.variable, timeout.value))
 		}
 	}
-	if c.DBMaxConns < 1 {
-		check(fmt.Errorf("DB_MAX_CONNS: must be at least 1, is %d", c.DBMaxConns))
+	for _, number := range []struct {
+		variable string
+		value    int
+	}{{"GATEWAY_CALLS", c.GatewayCalls}, {"CARRIER_CALLS", c.CarrierCalls}, {"DB_MAX_CONNS", int(c.DBMaxConns)}} {
+		if number.value < 1 {
+			check(fmt.Errorf("%s: must be at least 1, is %d", number.variable, number.value))
+		}
 	}
 	if c.MaxOpenOrders < 0 {
 		check(fmt.Errorf("MAX_OPEN_ORDERS: must not be negative, is %d; 0 is any number", c.MaxOpenOrders))

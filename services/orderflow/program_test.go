@@ -58,8 +58,8 @@ func call(t testing.TB, settings []string, args ...string) (stdout, stderr strin
 }
 
 var configuration = []string{
-	"AMQP_URL", "DATABASE_URL", "RABBITMQ_MANAGEMENT_URL", "ORDERFLOW_URL", "HTTP_ADDR", "DEBUG_ADDR", "RETRY_DELAYS", "INBOX_RETENTION", "GATEWAY_URL", "GATEWAY_TIMEOUT",
-	"CARRIER_URL", "CARRIER_TIMEOUT", "START_TIMEOUT", "STOP_TIMEOUT", "DB_MAX_CONNS", "MAX_OPEN_ORDERS", "LOG_LEVEL", "LOG_FORMAT",
+	"AMQP_URL", "DATABASE_URL", "RABBITMQ_MANAGEMENT_URL", "ORDERFLOW_URL", "HTTP_ADDR", "DEBUG_ADDR", "RETRY_DELAYS", "INBOX_RETENTION", "GATEWAY_URL", "GATEWAY_TIMEOUT", "GATEWAY_CALLS",
+	"CARRIER_URL", "CARRIER_TIMEOUT", "CARRIER_CALLS", "START_TIMEOUT", "STOP_TIMEOUT", "DB_MAX_CONNS", "MAX_OPEN_ORDERS", "LOG_LEVEL", "LOG_FORMAT",
 }
 
 // settings are the program's on servers of a test, with short delays before a failed message is tried again.

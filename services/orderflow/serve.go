@@ -57,16 +57,16 @@ func wireOrder(p *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Pool
 func wirePayment(p *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Pool) {
 	var gateway payment.Gateway = payment.NewSimulatedGateway()
 	if p.cfg.GatewayURL != "" {
-		gateway = payment.NewHTTPGateway(p.cfg.GatewayURL, externalClient())
+		gateway = payment.NewHTTPGateway(p.cfg.GatewayURL, externalClient(p.cfg.GatewayCalls))
 	}
-	payment.Subscribe(runtime, gateway, flow.NewGuard("gateway", p.cfg.GatewayTimeout, p.metrics, p.log))
+	payment.Subscribe(runtime, gateway, flow.NewGuard("gateway", p.cfg.GatewayTimeout, p.cfg.GatewayCalls, p.metrics, p.log))
 	payment.Routes(e, db)
 }
 
 // externalClient keeps as many connections as there can be calls, and takes an answer as it is.
-func externalClient() *http.Client {
+func externalClient(calls int) *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	transport.MaxIdleConnsPerHost, transport.MaxIdleConns = flow.DefaultParallel, flow.DefaultParallel
+	transport.MaxIdleConnsPerHost, transport.MaxIdleConns = calls, calls
 	return &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -81,9 +81,9 @@ func wireInventory(_ *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.
 func wireShipping(p *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Pool) {
 	var carrier shipping.Carrier = shipping.SimulatedCarrier{}
 	if p.cfg.CarrierURL != "" {
-		carrier = shipping.NewHTTPCarrier(p.cfg.CarrierURL, externalClient())
+		carrier = shipping.NewHTTPCarrier(p.cfg.CarrierURL, externalClient(p.cfg.CarrierCalls))
 	}
-	shipping.Subscribe(runtime, carrier, flow.NewGuard("carrier", p.cfg.CarrierTimeout, p.metrics, p.log))
+	shipping.Subscribe(runtime, carrier, flow.NewGuard("carrier", p.cfg.CarrierTimeout, p.cfg.CarrierCalls, p.metrics, p.log))
 	shipping.Routes(e, db)
 }
 
@@ -124,7 +124,8 @@ Environment; what is empty counts as not set, but for RETRY_DELAYS:
                           none: it is dead-lettered at once
   INBOX_RETENTION         how long handled events are remembered, so that they are not handled again (336h, 14 days)
   GATEWAY_URL             payment gateway; empty: a simulator           GATEWAY_TIMEOUT  for one call (5s)
-  CARRIER_URL             parcel service; empty: a simulator            CARRIER_TIMEOUT  for one call (5s)
+  GATEWAY_CALLS           so many calls of it at a time, in this process (256)
+  CARRIER_URL             parcel service; empty: a simulator            CARRIER_TIMEOUT, CARRIER_CALLS  the same
   START_TIMEOUT           how long to wait at the start for servers that are not there yet (30s); what waiting does not
                           mend, such as a wrong password, ends the program at once
   STOP_TIMEOUT            how long to finish what is in hand (20s)

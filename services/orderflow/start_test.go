@@ -63,6 +63,8 @@ func TestWrongSettings(t *testing.T) {
 		"STOP_TIMEOUT=0s":              `STOP_TIMEOUT: must be more than 0`,
 		"DB_MAX_CONNS=many":            `DB_MAX_CONNS: .*many`,
 		"MAX_OPEN_ORDERS=-1":           `MAX_OPEN_ORDERS: must not be negative, is -1`,
+		"GATEWAY_CALLS=0":              `GATEWAY_CALLS: must be at least 1, is 0`,
+		"CARRIER_CALLS=few":            `CARRIER_CALLS: .*few`,
 		"DB_MAX_CONNS=0":               `DB_MAX_CONNS: must be at least 1`,
 		"LOG_LEVEL=loud":               `LOG_LEVEL: .*loud`,
 		"LOG_FORMAT=xml":               `LOG_FORMAT: "xml" is neither text nor json`,

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -25,7 +25,7 @@ import (
 type Config struct {
 	DatabaseURL string
 	Orders      int
-	Progress    func(made int)
+	Progress    func(made int) // is called by one goroutine at a time
 }
 
 // Report is what was made.
@@ -163,7 +163,14 @@ func collect[T any](ctx context.Context, db *pgxpool.Pool, sql string, args ...a
 
 // copyAll fills the tables, each by itself.
 func (p *preload) copyAll(ctx context.Context) error {
-	var done atomic.Int64 // rounds of all tables
+	var mu sync.Mutex
+	var done int // rounds of all tables
+	tell := func(more int) {
+		mu.Lock()
+		defer mu.Unlock()
+		done += more
+		p.Progress(done * len(p.orders) / len(tables))
+	}
 	step := max(inOneGo/len(p.orders), 1)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(4)
@@ -182,7 +189,7 @@ func (p *preload) copyAll(ctx context.Context) error {
 				if _, err := p.pools[t.schema].Exec(ctx, sql, from, to, p.distance.Milliseconds(), keys); err != nil {
 					return fmt.Errorf("copy into %s.%s: %w", t.schema, t.name, err)
 				}
-				p.Progress(int(done.Add(int64(from-to+1))) * len(p.orders) / len(tables))
+				tell(from - to + 1)
 			}
 			return nil
 		})

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/network"
@@ -66,8 +67,11 @@ func startContainers(ctx context.Context) (*Servers, error) {
 	return s, nil
 }
 
+// hush keeps the library from telling about each step on stderr, amid the tests' output; once, as servers are started side by side.
+var hush = sync.OnceFunc(func() { log.SetDefault(log.NewNoopLogger()) })
+
 func connectEngine(ctx context.Context) (*engine, error) {
-	log.SetDefault(log.NewNoopLogger()) // it would tell about each step on stderr, amid the tests' output
+	hush()
 	provider, err := testcontainers.NewDockerProvider()
 	if err != nil {
 		return nil, fmt.Errorf("no Docker engine: %w", err)

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -39,6 +40,28 @@ func TestWithPath(t *testing.T) {
 	} {
 		if got := withPath(t, in, "x"); got != want {
 			t.Errorf("withPath(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+// Several suites of one process start their servers at the same time, and so look for the engine at the same time.
+func TestTheEngineIsLookedForSideBySide(t *testing.T) {
+	errs := make([]error, 4)
+	var group sync.WaitGroup
+	for i := range errs {
+		group.Go(func() {
+			e, err := connectEngine(t.Context())
+			if errs[i] = err; err == nil {
+				if err := e.close(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	for _, err := range errs {
+		if (err == nil) != (errs[0] == nil) {
+			t.Errorf("some found an engine, some did not: %v", errs)
 		}
 	}
 }

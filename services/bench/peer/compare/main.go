@@ -12,6 +12,8 @@ import (
 	"os/signal"
 	"syscall"
 	"time"
+
+	"orderflow/services/stand"
 )
 
 // The exit codes, as orderflow's own.
@@ -56,7 +58,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if err := c.run(ctx, stdout, stderr); err != nil {
 		fmt.Fprintln(stderr, "compare:", err)
-		if errors.Is(err, errBroken) {
+		if errors.Is(err, stand.ErrBroken) {
 			return exitFound
 		}
 		return exitFailed
@@ -114,11 +116,12 @@ func (c *comparison) check() error {
 
 // run does all rounds, and prints the result.
 func (c *comparison) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
-	s, err := startServers(ctx, c.dir, stderr)
+	started, err := stand.Start(ctx, c.dir, stderr)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, s.stop()) }()
+	defer func() { err = errors.Join(err, started.End()) }()
+	s := &servers{started}
 	if c.rounds < leastRounds {
 		fmt.Fprintf(stderr, "%d of at least %d rounds: this makes no result\n", c.rounds, leastRounds)
 	}

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -40,88 +38,5 @@ func TestFlags(t *testing.T) {
 	}
 	if code := run(t.Context(), []string{"-rounds", "0"}, io.Discard, io.Discard); code != exitUsage {
 		t.Errorf("exit code %d", code)
-	}
-}
-
-func TestOutputOfPrograms(t *testing.T) {
-	if said, err := output(t.Context(), program(t, `echo note >&2; echo '{"a": "'$A'"}'`), nil, []string{"A=b"}); err != nil || string(said) != `{"a": "b"}` {
-		t.Errorf("%s, %v", said, err)
-	}
-	if _, err := output(t.Context(), program(t, "echo lost >&2; exit 3"), nil, nil); !errors.Is(err, errBroken) || !strings.Contains(err.Error(), "lost") {
-		t.Errorf("a promise that is broken: %v", err)
-	}
-	if _, err := output(t.Context(), program(t, "echo why >&2; exit 1"), nil, nil); err == nil || errors.Is(err, errBroken) || !strings.Contains(err.Error(), "why") {
-		t.Errorf("a program that fails: %v", err)
-	}
-	if _, err := output(t.Context(), program(t, "echo no figures"), nil, nil); err == nil || !strings.Contains(err.Error(), "no JSON: no figures") {
-		t.Errorf("a program without JSON: %v", err)
-	}
-}
-
-func TestServe(t *testing.T) {
-	log := filepath.Join(t.TempDir(), "log")
-	start := func(script string) *serving {
-		t.Helper()
-		s, err := startServe(t.Context(), program(t, script), os.Environ(), log)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
-	s := start("echo cannot; exit 1")
-	if _, err := s.ready(t.Context(), "http://127.0.0.1:1"); err == nil || !strings.Contains(err.Error(), "cannot") {
-		t.Errorf("one that ends at once: %v", err)
-	}
-	s = start("trap 'exit 0' TERM; echo up; while :; do sleep 0.05; done")
-	until(t, func() bool { text, _ := os.ReadFile(log); return string(text) == "up\n" })
-	if err := s.stop(); err != nil {
-		t.Errorf("one that ends in good order: %v", err)
-	}
-}
-
-func until(t *testing.T, done func() bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	ticker := time.NewTicker(10 * time.Millisecond)
-	defer ticker.Stop()
-	for !done() {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			t.Fatal("it does not come")
-		}
-	}
-}
-
-func TestEmptyTakesNothingOfOthers(t *testing.T) {
-	dir := t.TempDir()
-	if err := empty(dir); err != nil {
-		t.Error("an empty directory:", err)
-	}
-	if err := empty(filepath.Join(dir, "none")); err != nil {
-		t.Error("no directory:", err)
-	}
-	mine := filepath.Join(dir, "letter")
-	if err := os.WriteFile(mine, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := empty(dir); err == nil {
-		t.Error("somebody's directory is emptied")
-	}
-	if _, err := os.Stat(mine); err != nil {
-		t.Error(err)
-	}
-	elsewhere := t.TempDir()
-	if err := errors.Join(os.WriteFile(filepath.Join(dir, stackFile), nil, 0o600), os.Symlink(elsewhere, filepath.Join(dir, "data"))); err != nil {
-		t.Fatal(err)
-	}
-	if err := empty(dir); err != nil {
-		t.Error(err)
-	}
-	for _, gone := range []string{dir, elsewhere} {
-		if _, err := os.Stat(gone); !os.IsNotExist(err) {
-			t.Errorf("%s is still there", gone)
-		}
 	}
 }

@@ -2,69 +2,15 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
 
-	"github.com/jackc/pgx/v5"
-
-	"orderflow/pkg/devstack"
 	"orderflow/services/bench/peer/cpu"
+	"orderflow/services/stand"
 )
 
-// servers are a RabbitMQ and a Postgres of our own, with data that is as safe as in earnest: nothing is told to skip the disk.
-type servers struct {
-	*devstack.Stack
-	dir string
-}
-
-// startServers starts them in a directory that is emptied before.
-func startServers(ctx context.Context, dir string, log io.Writer) (*servers, error) {
-	if err := empty(dir); err != nil {
-		return nil, err
-	}
-	stack, err := devstack.Start(ctx, devstack.Options{Dir: dir, Log: log})
-	if err != nil {
-		return nil, err
-	}
-	return &servers{stack, dir}, nil
-}
-
-// stop stops them and removes their data.
-func (s *servers) stop() error {
-	if err := s.Stop(); err != nil {
-		return err
-	}
-	return empty(s.dir)
-}
-
-// stackFile marks a directory as one of a stack.
-const stackFile = "stack.json"
-
-// empty removes what a stack has left in a directory, and nothing else: a directory of something else is refused.
-func empty(dir string) error {
-	entries, err := os.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if _, err := os.Stat(filepath.Join(dir, stackFile)); err != nil {
-		return fmt.Errorf("%s is not empty, and not of an earlier run: choose another directory by -dir", dir)
-	}
-	// Where the servers' user may not reach dir, its data is elsewhere and this is a link.
-	if data, err := filepath.EvalSymlinks(filepath.Join(dir, "data")); err == nil {
-		if err := os.RemoveAll(data); err != nil {
-			return err
-		}
-	}
-	return os.RemoveAll(dir)
-}
+// servers are those of a comparison.
+type servers struct{ *stand.Servers }
 
 const (
 	idleShare    = 0.05 // of one core
@@ -74,17 +20,8 @@ const (
 
 // settle has the servers clear away what was left by the turn before, and returns when they are idle.
 func (s *servers) settle(ctx context.Context) error {
-	conn, err := pgx.Connect(ctx, s.DatabaseURL())
-	if err != nil {
-		return fmt.Errorf("settle: %w", err)
-	}
-	for _, command := range []string{"VACUUM ANALYZE", "CHECKPOINT"} {
-		if _, err := conn.Exec(ctx, command); err != nil {
-			return errors.Join(fmt.Errorf("settle: %s: %w", command, err), conn.Close(ctx))
-		}
-	}
-	if err := conn.Close(ctx); err != nil {
-		return fmt.Errorf("settle: %w", err)
+	if err := stand.Tidy(ctx, s.DatabaseURL()); err != nil {
+		return err
 	}
 	for began := time.Now(); ; {
 		share, err := s.share(ctx, idleFor)

@@ -1,19 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"syscall"
 	"time"
 
 	"orderflow/pkg/devstack/port"
+	"orderflow/services/stand"
 )
 
 // figures are what a turn has in common with every other.
@@ -107,16 +104,16 @@ func (c *comparison) orderflow(ctx context.Context, s *servers) (turn orderflowT
 	}
 	address := port.Address(free[0])
 	env := append(c.environment(s), "RABBITMQ_MANAGEMENT_URL="+s.ManagementURL(), "HTTP_ADDR="+address, "ORDERFLOW_URL=http://"+address)
-	serve, err := startServe(ctx, c.orderflowPath, env, filepath.Join(c.dir, "log", "orderflow.log"))
+	serve, err := stand.Serve(ctx, c.orderflowPath, env, filepath.Join(c.dir, "log", "orderflow.log"))
 	if err != nil {
 		return turn, err
 	}
-	defer func() { err = errors.Join(err, serve.stop()) }()
-	if turn.ReadyS, err = serve.ready(ctx, "http://"+address); err != nil {
+	defer func() { err = errors.Join(err, serve.Stop()) }()
+	if turn.ReadyS, err = serve.Ready(ctx, "http://"+address); err != nil {
 		return turn, err
 	}
 	bench := func(args ...string) (said json.RawMessage, b benched, err error) {
-		said, err = output(ctx, c.orderflowPath, append([]string{"bench", "--json"}, args...), env)
+		said, err = stand.Output(ctx, c.orderflowPath, append([]string{"bench", "--json"}, args...), env)
 		if err == nil {
 			err = json.Unmarshal(said, &b)
 		}
@@ -144,7 +141,7 @@ func (c *comparison) orderflow(ctx context.Context, s *servers) (turn orderflowT
 
 // peer is a turn of it, by HTTP or in process.
 func (c *comparison) peer(ctx context.Context, s *servers, byHTTP bool) (turn peerTurn, err error) {
-	turn.said, err = output(ctx, c.peerPath, []string{
+	turn.said, err = stand.Output(ctx, c.peerPath, []string{
 		"-orders", fmt.Sprint(c.orders), "-placers", fmt.Sprint(c.placers), "-warmup", fmt.Sprint(c.warmup), "-rate", fmt.Sprint(gentleRate),
 		"-duration", c.duration.String(), fmt.Sprintf("-http=%t", byHTTP),
 	}, c.environment(s))
@@ -159,119 +156,4 @@ func (c *comparison) peer(ctx context.Context, s *servers, byHTTP bool) (turn pe
 
 func (c *comparison) environment(s *servers) []string {
 	return append(os.Environ(), "AMQP_URL="+s.AMQPURL(), "DATABASE_URL="+s.DatabaseURL())
-}
-
-// errBroken says that a program has found that a promise does not hold.
-var errBroken = errors.New("a promise does not hold, or an order has not ended as it should")
-
-const exitFoundByChild = 3 // of orderflow and of the peer
-
-// stopPatience is longer than a program of ours takes to stop in good order.
-const stopPatience = time.Minute
-
-// output runs a program to its end, and returns the JSON that it prints. What it says beside that is in the error, if there is one.
-func output(ctx context.Context, path string, args, env []string) (json.RawMessage, error) {
-	var out, said bytes.Buffer
-	cmd := exec.CommandContext(ctx, path, args...)
-	cmd.Env, cmd.Stdout, cmd.Stderr = env, &out, &said
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = stopPatience
-	err := cmd.Run()
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == exitFoundByChild {
-		return nil, fmt.Errorf("%s: %w:\n%s%s", filepath.Base(path), errBroken, tail(said.Bytes()), tail(out.Bytes()))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w:\n%s", filepath.Base(path), err, tail(said.Bytes()))
-	}
-	if !json.Valid(out.Bytes()) {
-		return nil, fmt.Errorf("%s printed what is no JSON: %s", filepath.Base(path), tail(out.Bytes()))
-	}
-	return bytes.TrimSpace(out.Bytes()), nil
-}
-
-// tail is the end of what a program said.
-func tail(text []byte) []byte {
-	const most = 4000
-	return text[max(0, len(text)-most):]
-}
-
-// serving is a running `orderflow serve`.
-type serving struct {
-	cmd   *exec.Cmd
-	began time.Time
-	log   string
-	ended chan struct{}
-	err   error // set before ended is closed
-}
-
-func startServe(ctx context.Context, path string, env []string, log string) (*serving, error) {
-	file, err := os.Create(log)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	s := &serving{cmd: exec.CommandContext(ctx, path, "serve"), began: time.Now(), log: log, ended: make(chan struct{})}
-	s.cmd.Env, s.cmd.Stdout, s.cmd.Stderr = env, file, file
-	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
-	s.cmd.WaitDelay = stopPatience
-	if err := s.cmd.Start(); err != nil {
-		return nil, err
-	}
-	go func() {
-		defer close(s.ended)
-		s.err = s.cmd.Wait()
-	}()
-	return s, nil
-}
-
-// ready returns when it is, with the seconds that it took.
-func (s *serving) ready(ctx context.Context, url string) (float64, error) {
-	const every, patience = 2 * time.Millisecond, time.Minute
-	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("orderflow serve is not ready after %s", patience))
-	defer cancel()
-	ticker := time.NewTicker(every)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-		case <-s.ended:
-			return 0, s.died()
-		case <-ctx.Done():
-			return 0, context.Cause(ctx)
-		}
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/readyz", nil)
-		if err != nil {
-			return 0, err
-		}
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			continue // it does not listen yet
-		}
-		response.Body.Close()
-		if response.StatusCode == http.StatusOK {
-			return time.Since(s.began).Seconds(), nil
-		}
-	}
-}
-
-// stop ends it in good order.
-func (s *serving) stop() error {
-	s.cmd.Process.Signal(syscall.SIGTERM)
-	timer := time.NewTimer(stopPatience)
-	defer timer.Stop()
-	select {
-	case <-s.ended:
-	case <-timer.C:
-		s.cmd.Process.Kill()
-		<-s.ended
-	}
-	if s.err != nil {
-		return s.died()
-	}
-	return nil
-}
-
-func (s *serving) died() error {
-	log, _ := os.ReadFile(s.log)
-	return fmt.Errorf("orderflow serve ended: %v:\n%s", s.err, tail(log))
 }
