@@ -17,14 +17,15 @@ type ConsumerConfig struct {
 	Queue    string
 	Prefetch int // how many messages may be unsettled at a time
 	Batch    int // how many messages are handed out together, at most
-	// Linger is how long a batch may wait to grow, while the queue is busy. A message that comes alone never waits.
-	Linger time.Duration
+	// Linger tells how long a batch that begins with first may wait to grow; busy says that the one before it was no small one. Where it
+	// is nil, none waits.
+	Linger func(first *Delivery, busy bool) time.Duration
 	// Drain is called when consuming stops, and returns when everything that was handed out is settled or given up; nil where
 	// handle settles everything before it returns.
 	Drain func()
 }
 
-// busy is the size of a batch after which the queue counts as busy, so that the next batch may linger.
+// busy is the size of a batch after which the queue counts as busy.
 const busy = 8
 
 // Consume hands out batches until ctx ends. handle is called with one batch after the other; it settles the messages with Ack,
@@ -193,7 +194,7 @@ func (d *Delivery) deliveredBefore() int64 {
 
 // collect waits for a message and takes what else is there, up to a batch. It returns nil when there will be no more: what is
 // left of a session that is over comes again, in the next one.
-func (s *session) collect(ctx context.Context, cfg ConsumerConfig, linger bool) []*Delivery {
+func (s *session) collect(ctx context.Context, cfg ConsumerConfig, isBusy bool) []*Delivery {
 	select {
 	case <-s.over:
 		return nil
@@ -211,10 +212,12 @@ func (s *session) collect(ctx context.Context, cfg ConsumerConfig, linger bool) 
 		return nil
 	}
 	var timeout <-chan time.Time
-	if linger && cfg.Linger > 0 {
-		timer := time.NewTimer(cfg.Linger)
-		defer timer.Stop()
-		timeout = timer.C
+	if cfg.Linger != nil {
+		if linger := cfg.Linger(batch[0], isBusy); linger > 0 {
+			timer := time.NewTimer(linger)
+			defer timer.Stop()
+			timeout = timer.C
+		}
 	}
 	for len(batch) < cfg.Batch {
 		select {

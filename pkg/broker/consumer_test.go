@@ -102,8 +102,14 @@ func TestConsumeInBatches(t *testing.T) {
 	publishAll(t, publisher(t, b), numbered("q", 3000))
 
 	var sizes []int
+	linger := func(_ *Delivery, busy bool) time.Duration {
+		if busy {
+			return 5 * time.Millisecond
+		}
+		return 0
+	}
 	c := &consumption{seen: map[string]int{}, acked: map[string]int{}, news: make(chan struct{}, 1), first: make(chan struct{})}
-	stop := consume(t, b, ConsumerConfig{Queue: "q", Prefetch: 500, Batch: 100, Linger: 5 * time.Millisecond}, func(batch []*Delivery) {
+	stop := consume(t, b, ConsumerConfig{Queue: "q", Prefetch: 500, Batch: 100, Linger: linger}, func(batch []*Delivery) {
 		sizes = append(sizes, len(batch))
 		c.take(batch)
 	})

@@ -74,7 +74,7 @@ func (s *subscription) work(soft, hard context.Context) {
 	w := &worker{subscription: s, soft: soft, hard: hard}
 	cfg := s.service.cfg
 	cfg.Broker.Consume(soft, broker.ConsumerConfig{
-		Queue: s.Queue, Prefetch: cfg.Prefetch, Batch: cfg.Batch, Linger: cfg.Linger, Drain: w.later.Wait,
+		Queue: s.Queue, Prefetch: cfg.Prefetch, Batch: cfg.Batch, Linger: cfg.linger, Drain: w.later.Wait,
 	}, w.take)
 }
 

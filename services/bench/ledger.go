@@ -24,6 +24,7 @@ type ledger struct {
 	counts
 	latency  *hdrhistogram.Histogram // of the orders that were to ship, and have, in microseconds
 	http     *hdrhistogram.Histogram // of the answers 201
+	refused  *hdrhistogram.Histogram // of the answers 503
 	accepted time.Time               // the last
 	ended    time.Time               // the last
 }
@@ -74,7 +75,7 @@ func newLedger() *ledger {
 	return &ledger{
 		placed: map[uuid.UUID]placing{}, early: map[uuid.UUID]end{}, earlier: map[uuid.UUID]end{}, turned: time.Now(),
 		calm: make(chan struct{}), counts: counts{statuses: map[int]int{}, cancels: map[int]int{}},
-		latency: newHistogram(), http: newHistogram(),
+		latency: newHistogram(), http: newHistogram(), refused: newHistogram(),
 	}
 }
 
@@ -139,11 +140,14 @@ func (l *ledger) settle(p placing, e end) {
 	l.rest()
 }
 
-// refuse notes a request that was not accepted: its status, or 0 where there was no answer. That the server has too much to do is no
-// error.
-func (l *ledger) refuse(status int, err error) {
+// refuse notes a request that was not accepted: its status, or 0 where there was no answer, and how long that took. That the server has
+// too much to do is no error.
+func (l *ledger) refuse(status int, err error, took time.Duration) {
 	if status == http.StatusServiceUnavailable {
 		err = nil
+		l.mu.Lock()
+		record(l.refused, took)
+		l.mu.Unlock()
 	}
 	l.answer(l.statuses, status, err)
 }

@@ -92,7 +92,7 @@ func (c *client) order(ctx context.Context, r request, due time.Time, to *ledger
 	to.start()
 	id, status, retry, err := c.place(ctx, r)
 	if status != http.StatusCreated {
-		to.refuse(status, err)
+		to.refuse(status, err, time.Since(due))
 		return retry
 	}
 	to.accept(id, r.kind, due, time.Now())

@@ -84,7 +84,8 @@ JSON is one object:
   refused             answers to placing other than 201, by status; cancels, answers to cancelling; errors, requests without an answer;
                       first_error, the first answer that was neither right nor 503; not_sent
   accepted_per_s, ended_per_s
-  latency_ms          of orders that were to ship, from placing to OrderShipped: p50, p90, p95, p99, p99_9, max; http_ms, of the 201
+  latency_ms          of orders that were to ship, from placing to OrderShipped: p50, p90, p95, p99, p99_9, max; http_ms, of the 201;
+                      refused_ms, of the 503
   cpu_us_per_order    CPU time of broker, postgres, orderflow, bench
   memory_peak_mib     the most resident memory that was seen, looking once a second; what processes share counts once
   not_measured        why there are no such figures of a server

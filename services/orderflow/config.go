@@ -29,10 +29,10 @@ type config struct {
 
 	GatewayURL     string        `env:"GATEWAY_URL"` // empty: the built-in simulator
 	GatewayTimeout time.Duration `env:"GATEWAY_TIMEOUT" envDefault:"5s"`
-	GatewayCalls   int           `env:"GATEWAY_CALLS" envDefault:"256"` // under way at a time
+	GatewayCalls   int           `env:"GATEWAY_CALLS" envDefault:"512"` // under way at a time
 	CarrierURL     string        `env:"CARRIER_URL"`                    // empty: the built-in simulator
 	CarrierTimeout time.Duration `env:"CARRIER_TIMEOUT" envDefault:"5s"`
-	CarrierCalls   int           `env:"CARRIER_CALLS" envDefault:"256"`
+	CarrierCalls   int           `env:"CARRIER_CALLS" envDefault:"512"`
 
 	StartTimeout  time.Duration `env:"START_TIMEOUT" envDefault:"30s"`     // how long to wait for servers that are not there yet
 	StopTimeout   time.Duration `env:"STOP_TIMEOUT" envDefault:"20s"`      // how long to finish what is in hand

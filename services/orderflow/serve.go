@@ -124,7 +124,7 @@ Environment; what is empty counts as not set, but for RETRY_DELAYS:
                           none: it is dead-lettered at once
   INBOX_RETENTION         how long handled events are remembered, so that they are not handled again (336h, 14 days)
   GATEWAY_URL             payment gateway; empty: a simulator           GATEWAY_TIMEOUT  for one call (5s)
-  GATEWAY_CALLS           so many calls of it at a time, in this process (256)
+  GATEWAY_CALLS           so many calls of it at a time, in this process (512)
   CARRIER_URL             parcel service; empty: a simulator            CARRIER_TIMEOUT, CARRIER_CALLS  the same
   START_TIMEOUT           how long to wait at the start for servers that are not there yet (30s); what waiting does not
                           mend, such as a wrong password, ends the program at once
