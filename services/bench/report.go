@@ -33,11 +33,12 @@ type Report struct {
 type Figures struct {
 	AcceptedPerS  float64            `json:"accepted_per_s"`
 	EndedPerS     float64            `json:"ended_per_s"`
-	Latency       *Percentiles       `json:"latency_ms,omitempty"` // placed to shipped
-	HTTP          *Percentiles       `json:"http_ms"`              // of a request to place an order, which was accepted
-	RefusedMs     *Percentiles       `json:"refused_ms,omitempty"` // of one that was answered 503
-	CPU           map[string]float64 `json:"cpu_us_per_order"`     // by group of processes
-	MemoryPeak    map[string]float64 `json:"memory_peak_mib"`      // by group of processes
+	Latency       *Percentiles       `json:"latency_ms,omitempty"`    // placed to shipped
+	HTTP          *Percentiles       `json:"http_ms"`                 // of a request to place an order, which was accepted
+	RefusedMs     *Percentiles       `json:"refused_ms,omitempty"`    // of one that was answered 503
+	CPU           map[string]float64 `json:"cpu_us_per_order"`        // by group of processes
+	MemoryPeak    map[string]float64 `json:"memory_peak_mib"`         // by group of processes
+	Written       map[string]float64 `json:"written_bytes_per_order"` // to disks, by group of processes
 	NotMeasurable map[string]string  `json:"not_measured,omitempty"`
 }
 
@@ -102,10 +103,11 @@ func newFigures(l *ledger, m *meter, began time.Time) *Figures {
 	f := &Figures{
 		AcceptedPerS: round(orders / l.accepted.Sub(began).Seconds()), EndedPerS: round(orders / l.ended.Sub(began).Seconds()),
 		Latency: percentiles(l.latency), HTTP: percentiles(l.http), RefusedMs: percentiles(l.refused),
-		CPU: map[string]float64{}, MemoryPeak: map[string]float64{}, NotMeasurable: m.absent,
+		CPU: map[string]float64{}, MemoryPeak: map[string]float64{}, Written: map[string]float64{}, NotMeasurable: m.absent,
 	}
 	for name, g := range m.groups {
 		f.CPU[name], f.MemoryPeak[name] = round(g.used()/orders*1e6), round(float64(g.peak)/(1<<20))
+		f.Written[name] = round(float64(g.written()) / orders)
 	}
 	return f
 }

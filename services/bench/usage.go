@@ -42,10 +42,12 @@ type group struct {
 	peak          uint64 // bytes of memory
 }
 
-// spent is CPU time in seconds: of each process that lives, and of all children that have ended.
+// spent is CPU time in seconds: of each process that lives, and of all children that have ended. It is also what those that live have
+// written to disks, in bytes, where the system tells that.
 type spent struct {
-	alive map[int32]float64
-	ended float64
+	alive   map[int32]float64
+	ended   float64
+	written map[int32]uint64
 }
 
 // meter measures what groups of processes use.
@@ -147,10 +149,13 @@ func (g *group) look() {
 }
 
 func (g *group) spent(ctx context.Context) spent {
-	s := spent{alive: map[int32]float64{}}
+	s := spent{alive: map[int32]float64{}, written: map[int32]uint64{}}
 	for _, p := range g.processes {
 		if t, err := p.TimesWithContext(ctx); err == nil {
 			s.alive[p.Pid] = t.User + t.System
+		}
+		if io, err := p.IOCountersWithContext(ctx); err == nil {
+			s.written[p.Pid] = io.DiskWriteBytes
 		}
 		if g.children && slices.Contains(g.roots, p.Pid) {
 			s.ended += endedChildren(p)
@@ -173,6 +178,14 @@ func (g *group) used() float64 {
 		}
 	}
 	return seconds
+}
+
+// written is how many bytes were written to disks from before to after, by processes that lived then.
+func (g *group) written() (bytes uint64) {
+	for pid, after := range g.after.written {
+		bytes += after - min(g.before.written[pid], after) // all where it was born since
+	}
+	return bytes
 }
 
 // sum adds up the memory of processes. What they share, such as Postgres's buffers, counts once.

@@ -77,6 +77,14 @@ func TestUsed(t *testing.T) {
 	}
 }
 
+// TestWritten adds up processes that live throughout and are born.
+func TestWritten(t *testing.T) {
+	g := group{before: spent{written: map[int32]uint64{1: 10, 2: 100}}, after: spent{written: map[int32]uint64{1: 12, 3: 3}}}
+	if got := g.written(); got != 2+3 {
+		t.Errorf("%d bytes, want 5", got)
+	}
+}
+
 func TestClients(t *testing.T) {
 	connection := func(pid int32, status string, local, remote uint32) netstat.ConnectionStat {
 		return netstat.ConnectionStat{Pid: pid, Status: status, Laddr: netstat.Addr{Port: local}, Raddr: netstat.Addr{Port: remote}}

@@ -303,7 +303,7 @@ func TestPlantedBugsAreFound(t *testing.T) {
 	wrong := make([]error, len(bugs))
 	for i, b := range bugs {
 		group.Go(func() {
-			r, err := chaos(t, exitFound, "-bug", b.name, "-duration", "150s", "-rate", "20", "-patience", "15s")
+			r, err := chaos(t, exitFound, "-bug", b.name, "-duration", "150s", "-rate", "12", "-patience", "15s")
 			if found := strings.Join(r.Found, "\n"); err == nil && !strings.Contains(found, b.betrays) {
 				err = fmt.Errorf("found by\n%.4000s\nwant %q", found, b.betrays)
 			}

@@ -43,7 +43,7 @@ func (o order) end() string {
 	return o.Status
 }
 
-// orders reads all orders that there are.
+// orders reads all orders that there are. A process that has much to catch up with is asked again.
 func (j *judge) orders(ctx context.Context) (map[string]order, error) {
 	all := map[string]order{}
 	for cursor := ""; ; {
@@ -51,7 +51,12 @@ func (j *judge) orders(ctx context.Context) (map[string]order, error) {
 			Orders []order
 			Next   string `json:"next_cursor"`
 		}
-		if err := j.fleet.get(ctx, j.fleet.of("order")[0], "/v1/orders?limit=100&cursor="+cursor, &page); err != nil {
+		limited, stop := context.WithTimeout(ctx, time.Minute)
+		err := until(limited, func() error {
+			return j.fleet.get(limited, j.fleet.of("order")[0], "/v1/orders?limit=100&cursor="+cursor, &page)
+		})
+		stop()
+		if err != nil {
 			return nil, err
 		}
 		for _, o := range page.Orders {

@@ -87,6 +87,7 @@ JSON is one object:
   latency_ms          of orders that were to ship, from placing to OrderShipped: p50, p90, p95, p99, p99_9, max; http_ms, of the 201;
                       refused_ms, of the 503
   cpu_us_per_order    CPU time of broker, postgres, orderflow, bench
+  written_bytes_per_order   to disks, of the same, where the system tells it; of processes that live to the end
   memory_peak_mib     the most resident memory that was seen, looking once a second; what processes share counts once
   not_measured        why there are no such figures of a server
   preload             orders that were made before, the seconds that took, bytes_per_order on disk

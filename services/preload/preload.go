@@ -39,7 +39,10 @@ type Report struct {
 // products and customers.
 const Originals = 200
 
-const inOneGo = 20_000 // orders in one transaction
+const (
+	inOneGo  = 20_000 // orders in one transaction
+	fillPart = 10     // of the copies are there to fill the room between the others
+)
 
 // table is one whose rows are of one order each.
 type table struct {
@@ -100,9 +103,6 @@ func Run(ctx context.Context, cfg Config) (report *Report, err error) {
 		return nil, err
 	}
 	if err := p.book(ctx); err != nil {
-		return nil, err
-	}
-	if err := p.settle(ctx); err != nil {
 		return nil, err
 	}
 	after, err := p.size(ctx)
@@ -184,12 +184,21 @@ func (p *preload) copyAll(ctx context.Context) error {
 			if t.byEvents {
 				keys = p.events
 			}
-			for from := p.copies; from > 0; from -= step {
-				to := max(from-step, 0) + 1
-				if _, err := p.pools[t.schema].Exec(ctx, sql, from, to, p.distance.Milliseconds(), keys); err != nil {
-					return fmt.Errorf("copy into %s.%s: %w", t.schema, t.name, err)
+			fill := p.copies / fillPart
+			for _, part := range []struct {
+				from, downTo int
+				order        string
+			}{{p.copies, fill + 1, "n DESC, t." + t.key}, {fill, 1, "pg_column_size(t.*)"}} {
+				for from := part.from; from >= part.downTo; from -= step {
+					to := max(from-step+1, part.downTo)
+					if _, err := p.pools[t.schema].Exec(ctx, sql+" ORDER BY "+part.order, from, to, p.distance.Milliseconds(), keys); err != nil {
+						return fmt.Errorf("copy into %s.%s: %w", t.schema, t.name, err)
+					}
+					tell(from - to + 1)
 				}
-				tell(from - to + 1)
+				if err := p.vacuum(ctx, t); err != nil {
+					return err
+				}
 			}
 			return nil
 		})
@@ -214,7 +223,7 @@ func (t table) statement(ctx context.Context, db *pgxpool.Pool) (string, error) 
 	return fmt.Sprintf(`
 		INSERT INTO %s (%s)
 		SELECT %s FROM generate_series($1::bigint, $2::bigint, -1) AS n, %[1]s AS t
-		WHERE t.%[4]s = ANY($4::uuid[]) ORDER BY n DESC, t.%[4]s`,
+		WHERE t.%[4]s = ANY($4::uuid[])`,
 		t.name, strings.Join(names, ", "), strings.Join(values, ", "), t.key), err
 }
 
@@ -245,12 +254,10 @@ func (p *preload) book(ctx context.Context) error {
 	return nil
 }
 
-// settle does what autovacuum would do during the next minutes.
-func (p *preload) settle(ctx context.Context) error {
-	for _, t := range tables {
-		if _, err := p.pools[t.schema].Exec(ctx, "VACUUM (ANALYZE) "+t.name); err != nil {
-			return fmt.Errorf("vacuum %s.%s: %w", t.schema, t.name, err)
-		}
+// vacuum does what autovacuum would do.
+func (p *preload) vacuum(ctx context.Context, t table) error {
+	if _, err := p.pools[t.schema].Exec(ctx, "VACUUM (ANALYZE) "+t.name); err != nil {
+		return fmt.Errorf("vacuum %s.%s: %w", t.schema, t.name, err)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -137,6 +138,26 @@ var targets = []target{
 	{"p99 placed → shipped, at 1,000/s", "ms", false, 60, 30, func(r result) series { return r.P99Fast }},
 	{"memory of serve in the burst", "MiB", false, 256, 128, func(r result) series { return r.Memory }},
 	{"ready after start of serve", "s", false, 2, 0.5, func(r result) series { return r.Ready }},
+}
+
+// guards are looser than what five rounds on a quiet machine have shown, 6.5 and 0.155, by what such rounds differ; each would miss where a
+// third of the speed is lost.
+var guards = []target{
+	{"ended orders/s, end to end", "× the peer's", true, 4.5, 4.5, func(r result) series { return r.Ended }},
+	{"CPU time per order, all processes", "× the peer's", false, 0.21, 0.21, func(r result) series { return r.CPU }},
+}
+
+// errLoss says that orderflow has become slow.
+var errLoss = errors.New("orderflow has become slower than it was, beside the peer")
+
+// loss reports guards that are missed.
+func (r result) loss() (err error) {
+	for _, g := range guards {
+		if s := g.values(r); g.reached(s.Median) == "missed" {
+			err = errors.Join(err, fmt.Errorf("%w: %s %.3g %s, must be %s", errLoss, g.name, s.Median, g.unit, g.limit(g.must)))
+		}
+	}
+	return err
 }
 
 // reached says how far a value gets: "goal", "must" or "missed".

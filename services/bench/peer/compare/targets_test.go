@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -125,6 +126,17 @@ func TestReached(t *testing.T) {
 }
 
 // TestP99OfWhatWasNotAccepted is not the p99 of the few that were.
+func TestLoss(t *testing.T) {
+	fine := result{ratios: ratios{Ended: newSeries([]float64{6.5}), CPU: newSeries([]float64{0.155})}}
+	if err := fine.loss(); err != nil {
+		t.Error(err)
+	}
+	lost := result{ratios: ratios{Ended: newSeries([]float64{6.5 * 2 / 3}), CPU: newSeries([]float64{0.155 * 3 / 2})}}
+	if err := lost.loss(); !errors.Is(err, errLoss) || strings.Count(err.Error(), "must be") != len(guards) {
+		t.Errorf("a third is lost: %v", err)
+	}
+}
+
 func TestP99OfWhatWasNotAccepted(t *testing.T) {
 	b := benched{figures: figures{LatencyMs: percentiles{P99: 20}}, Orders: 990, NotSent: 5, Refused: map[string]int{"503": 4}, Errors: 1}
 	if got := b.p99(10 * time.Second); got != 20 {
