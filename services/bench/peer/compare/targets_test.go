@@ -127,11 +127,11 @@ func TestReached(t *testing.T) {
 
 // TestP99OfWhatWasNotAccepted is not the p99 of the few that were.
 func TestLoss(t *testing.T) {
-	fine := result{ratios: ratios{Ended: newSeries([]float64{6.5}), CPU: newSeries([]float64{0.155})}}
+	fine := result{ratios: ratios{Ended: newSeries([]float64{5.5}), CPU: newSeries([]float64{0.19})}}
 	if err := fine.loss(); err != nil {
 		t.Error(err)
 	}
-	lost := result{ratios: ratios{Ended: newSeries([]float64{6.5 * 2 / 3}), CPU: newSeries([]float64{0.155 * 3 / 2})}}
+	lost := result{ratios: ratios{Ended: newSeries([]float64{5.5 * 2 / 3}), CPU: newSeries([]float64{0.19 * 3 / 2})}}
 	if err := lost.loss(); !errors.Is(err, errLoss) || strings.Count(err.Error(), "must be") != len(guards) {
 		t.Errorf("a third is lost: %v", err)
 	}
