@@ -17,16 +17,13 @@ type ConsumerConfig struct {
 	Queue    string
 	Prefetch int // how many messages may be unsettled at a time
 	Batch    int // how many messages are handed out together, at most
-	// Linger tells how long a batch that begins with first may wait to grow; busy says that the one before it was no small one. Where it
-	// is nil, none waits.
-	Linger func(first *Delivery, busy bool) time.Duration
+	// Linger tells how long a batch that begins with first may wait to grow, where the one before it had previous messages. Where it is
+	// nil, none waits.
+	Linger func(first *Delivery, previous int) time.Duration
 	// Drain is called when consuming stops, and returns when everything that was handed out is settled or given up; nil where
 	// handle settles everything before it returns.
 	Drain func()
 }
-
-// busy is the size of a batch after which the queue counts as busy.
-const busy = 8
 
 // Consume hands out batches until ctx ends. handle is called with one batch after the other; it settles the messages with Ack,
 // then or later, in any order. A message that is not settled when its session ends comes again: after a lost connection to the
@@ -171,7 +168,7 @@ func (s *session) handOut(ctx context.Context, handle func([]*Delivery)) error {
 	careful, previous, limits := true, 0, s.cfg
 	limits.Batch = 1
 	for {
-		batch := s.collect(ctx, limits, previous >= busy)
+		batch := s.collect(ctx, limits, previous)
 		if batch == nil {
 			return nil
 		}
@@ -194,7 +191,7 @@ func (d *Delivery) deliveredBefore() int64 {
 
 // collect waits for a message and takes what else is there, up to a batch. It returns nil when there will be no more: what is
 // left of a session that is over comes again, in the next one.
-func (s *session) collect(ctx context.Context, cfg ConsumerConfig, isBusy bool) []*Delivery {
+func (s *session) collect(ctx context.Context, cfg ConsumerConfig, previous int) []*Delivery {
 	select {
 	case <-s.over:
 		return nil
@@ -205,7 +202,7 @@ func (s *session) collect(ctx context.Context, cfg ConsumerConfig, isBusy bool) 
 	var batch []*Delivery
 	select {
 	case d := <-s.waiting:
-		batch = append(make([]*Delivery, 0, min(cfg.Batch, len(s.waiting)+busy)), d)
+		batch = append(make([]*Delivery, 0, min(cfg.Batch, len(s.waiting)+previous+1)), d)
 	case <-s.over:
 		return nil
 	case <-ctx.Done():
@@ -213,7 +210,7 @@ func (s *session) collect(ctx context.Context, cfg ConsumerConfig, isBusy bool) 
 	}
 	var timeout <-chan time.Time
 	if cfg.Linger != nil {
-		if linger := cfg.Linger(batch[0], isBusy); linger > 0 {
+		if linger := cfg.Linger(batch[0], previous); linger > 0 {
 			timer := time.NewTimer(linger)
 			defer timer.Stop()
 			timeout = timer.C

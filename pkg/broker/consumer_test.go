@@ -102,8 +102,8 @@ func TestConsumeInBatches(t *testing.T) {
 	publishAll(t, publisher(t, b), numbered("q", 3000))
 
 	var sizes []int
-	linger := func(_ *Delivery, busy bool) time.Duration {
-		if busy {
+	linger := func(_ *Delivery, previous int) time.Duration {
+		if previous >= 8 {
 			return 5 * time.Millisecond
 		}
 		return 0

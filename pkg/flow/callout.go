@@ -2,6 +2,7 @@ package flow
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -21,11 +22,13 @@ type Calls[O any] struct {
 	// Record commits what came of it, and returns the events that follow. Events that it lists in again are not finished: they
 	// start over with Intend at once.
 	Record func(ctx context.Context, tx *postgres.Tx, batch []Answered[O]) (follow, again []*event.Event, err error)
+	// Guard stands before the system that is called, and may be shared with other subscriptions; nil: none.
+	Guard *Guard
 }
 
 // Call asks another system to do something, by a key that makes it harmless to ask twice. Its context has no deadline of its own.
-// An error says that the answer is not known. The calls of a batch, and of batches that are not over yet, are made side by side: a
-// Guard limits how many.
+// An error says that the answer is not known. The calls of a batch, and of batches that are not over yet, are made side by side, as
+// many as the guard lets through.
 type Call[O any] func(context.Context) (O, error)
 
 // Answered is an event and what came of its call.
@@ -50,6 +53,17 @@ type called[O any] struct {
 	call    Call[O]
 	outcome O
 	err     error
+}
+
+// perSlot is how many events are held for each call that may be under way: some are in the transactions before and after it. With more,
+// the last of them would wait for longer than the broker leaves a message with a consumer.
+const perSlot = 4
+
+func (h *callOut[O]) holds() int {
+	if h.Guard == nil {
+		return math.MaxInt
+	}
+	return perSlot * cap(h.Guard.slots)
 }
 
 func (h *callOut[O]) handle(w *worker, jobs []*job) {
@@ -123,7 +137,7 @@ func (h *callOut[O]) callAll(w *worker, calls []*called[O]) <-chan *called[O] {
 		}
 		w.later.Go(func() {
 			c.err = protect(func() (err error) {
-				c.outcome, err = c.call(w.hard)
+				c.outcome, err = guarded(w.hard, h.Guard, c.call)
 				return err
 			})
 			answers <- c

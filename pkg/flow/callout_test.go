@@ -32,8 +32,12 @@ func newSystem(answer func(ctx context.Context, e *event.Event, time int) (strin
 	return &system{asked: map[uuid.UUID]int{}, answer: answer}
 }
 
+func newGuard(timeout time.Duration, atOnce int) *Guard {
+	return NewGuard("system", timeout, atOnce, NewMetrics(prometheus.NewRegistry()), slog.Default())
+}
+
 func (s *system) call(e *event.Event) Call[string] {
-	call := func(ctx context.Context) (string, error) {
+	return func(ctx context.Context) (string, error) {
 		now := s.under.Add(1)
 		defer s.under.Add(-1)
 		for most := s.most.Load(); now > most && !s.most.CompareAndSwap(most, now); most = s.most.Load() {
@@ -44,10 +48,6 @@ func (s *system) call(e *event.Event) Call[string] {
 		s.mu.Unlock()
 		return s.answer(ctx, e, n)
 	}
-	if s.guard == nil {
-		return call
-	}
-	return func(ctx context.Context) (string, error) { return Guarded(ctx, s.guard, call) }
 }
 
 func (s *system) times(e *event.Event) int {
@@ -59,6 +59,7 @@ func (s *system) times(e *event.Event) int {
 // calling is a handler that asks s for each event and then has an effect.
 func (h *house) calling(s *system) Handler {
 	return CallOut(Calls[string]{
+		Guard: s.guard,
 		Intend: func(_ context.Context, _ *postgres.Tx, batch []*event.Event) (func() []Call[string], error) {
 			h.journal.note(h.journal.tried, batch)
 			calls := make([]Call[string], len(batch))
@@ -94,7 +95,7 @@ func TestCallsHappenOnceEach(t *testing.T) {
 	h := newHouse(t, devtest.New(t))
 	h.observe()
 	sys := newSystem(func(context.Context, *event.Event, int) (string, error) { return "ok", nil })
-	sys.guard = NewGuard("system", time.Minute, 8, NewMetrics(prometheus.NewRegistry()), slog.Default())
+	sys.guard = newGuard(time.Minute, 8)
 	s := h.run(h.calling(sys), 2)
 	events := append(placed(400, "ok"), placed(20, "nothing to do")...)
 	h.feed(events...)

@@ -41,7 +41,7 @@ type Config struct {
 	RetryDelays    []time.Duration // nil: DefaultRetryDelays; empty: none
 	Batch          int             // events in one transaction, at most; 200
 	Prefetch       int             // messages held by one worker, at most; 2000
-	Linger         time.Duration   // how long a batch of a busy queue may wait to grow; 5 ms
+	Linger         time.Duration   // how long a batch of a busy queue may wait to grow, if nothing is late; 5 ms
 	InboxRetention time.Duration   // how long handled events are remembered; 14 days
 	DrainTimeout   time.Duration   // how long Run takes to finish what is in hand when it is stopped; 20 s
 	Patience       time.Duration   // how long Run waits, before it has begun, for servers that come and go; 0: one try

@@ -10,8 +10,8 @@ import (
 	"github.com/sony/gobreaker/v2"
 )
 
-// The circuit breaker opens when at least half of the calls of the last ten seconds, and at least minimumCalls of them, had no
-// answer. It lets some calls through after openFor, and closes when they are answered.
+// The circuit breaker opens when at least half of the calls of the last ten seconds, and at least minimumCalls of them, or as many as may
+// be under way at a time, had no answer. It lets some calls through after openFor, and closes when they are answered.
 const (
 	breakerInterval = 10 * time.Second
 	breakerBucket   = time.Second
@@ -32,9 +32,10 @@ type Guard struct {
 // NewGuard makes the guard of the system of that name, which takes as many calls at a time as atOnce, each as long as timeout.
 func NewGuard(name string, timeout time.Duration, atOnce int, metrics *Metrics, log *slog.Logger) *Guard {
 	metrics.breaker.WithLabelValues(name).Set(0)
+	enough := uint32(max(2, min(minimumCalls, atOnce))) // so few calls that hang are all that there can be
 	return &Guard{name: name, timeout: timeout, slots: make(chan struct{}, atOnce), breaker: gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
 		Name: name, Interval: breakerInterval, BucketPeriod: breakerBucket, Timeout: openFor, MaxRequests: probes,
-		ReadyToTrip: func(c gobreaker.Counts) bool { return c.Requests >= minimumCalls && 2*c.TotalFailures >= c.Requests },
+		ReadyToTrip: func(c gobreaker.Counts) bool { return c.Requests >= enough && 2*c.TotalFailures >= c.Requests },
 		// A call that this process gave up itself says nothing of the other system.
 		IsExcluded: func(err error) bool { return errors.Is(err, context.Canceled) },
 		OnStateChange: func(_ string, from, to gobreaker.State) {
@@ -44,10 +45,13 @@ func NewGuard(name string, timeout time.Duration, atOnce int, metrics *Metrics, 
 	})}
 }
 
-// Guarded calls f. A call that fails or takes too long is a failure of the message that needed it, whatever the cause: one that
+// guarded calls f. A call that fails or takes too long is a failure of the message that needed it, whatever the cause: one that
 // always breaks its connection must not hold up the others. That the system is away for everybody is for the breaker to tell:
 // while it is open no call is made, and the failure is the world's. The time for which a call waits for its turn does not count.
-func Guarded[T any](ctx context.Context, g *Guard, f func(context.Context) (T, error)) (result T, err error) {
+func guarded[T any](ctx context.Context, g *Guard, f func(context.Context) (T, error)) (result T, err error) {
+	if g == nil {
+		return f(ctx)
+	}
 	select {
 	case g.slots <- struct{}{}:
 		defer func() { <-g.slots }()

@@ -8,11 +8,12 @@ import (
 	"orderflow/pkg/event"
 )
 
-// What is late waits for a part of its delay; what is in time, or late for another reason, does not.
+// What is late, and does not come alone, waits for a part of its delay; what is in time, or late for another reason, does not.
 func TestLinger(t *testing.T) {
 	cfg := Config{}.withDefaults()
+	now := time.Now().Truncate(time.Millisecond) // as precise as ids are
 	made := func(ago time.Duration) *broker.Delivery {
-		id := event.FirstID(time.Now().Add(-ago))
+		id := event.FirstID(now.Add(-ago))
 		id[6], id[8] = 0x70, 0x80 // version 7
 		return &broker.Delivery{Message: broker.Message{ID: id.String()}}
 	}
@@ -21,19 +22,23 @@ func TestLinger(t *testing.T) {
 	for _, c := range []struct {
 		name     string
 		first    *broker.Delivery
-		busy     bool
-		from, to time.Duration
+		previous int
+		want     time.Duration
 	}{
-		{"in time", made(0), false, -time.Hour, 0},
-		{"in time, and busy", made(0), true, cfg.Linger, cfg.Linger},
-		{"made by a clock that is ahead", made(-time.Hour), false, -1 << 62, 0},
-		{"late", made(420 * time.Millisecond), false, 100 * time.Millisecond, lingerMost},
-		{"very late", made(time.Hour), true, lingerMost, lingerMost},
-		{"put off", retried, false, 0, 0},
-		{"no id of ours", &broker.Delivery{Message: broker.Message{ID: "7"}}, false, 0, 0},
+		{"the first", made(time.Hour), 0, 0},
+		{"in time", made(inTime), 2, 0},
+		{"in time, and busy", made(inTime), busy, cfg.Linger},
+		{"late, and alone", made(time.Second), 1, 0},
+		{"late", made(inTime + 400*time.Millisecond), 2, 100 * time.Millisecond},
+		{"very late", made(time.Hour), busy, lingerMost},
+		{"put off", retried, 2, 0},
+		{"no id of ours", &broker.Delivery{Message: broker.Message{ID: "7"}}, busy, cfg.Linger},
 	} {
-		if d := cfg.linger(c.first, c.busy); d < c.from || d > c.to {
-			t.Errorf("%s: %s, want %s to %s", c.name, d, c.from, c.to)
+		if d := cfg.lingerAt(now, c.first, c.previous); d != c.want {
+			t.Errorf("%s: %s, want %s", c.name, d, c.want)
 		}
+	}
+	if d := cfg.lingerAt(now, made(-time.Hour), 2); d > 0 {
+		t.Errorf("made by a clock that is ahead: %s", d)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -30,6 +31,8 @@ type Handler interface {
 	// handle brings every job to its end: done, failed or given up. It may return before the last of them has ended, and then
 	// goes on in w.later.
 	handle(w *worker, jobs []*job)
+	// holds tells how many events it has use for at a time.
+	holds() int
 }
 
 // Reaction handles the new events of a batch inside a transaction, and returns the events that follow from it. Several
@@ -39,6 +42,8 @@ type Reaction func(ctx context.Context, tx *postgres.Tx, batch []*event.Event) (
 
 // React is the handler of a reaction that needs nothing but its database.
 func React(f Reaction) Handler { return f }
+
+func (f Reaction) holds() int { return math.MaxInt }
 
 func (f Reaction) handle(w *worker, jobs []*job) {
 	w.isolate(jobs, func(part []*job) error {
@@ -74,7 +79,7 @@ func (s *subscription) work(soft, hard context.Context) {
 	w := &worker{subscription: s, soft: soft, hard: hard}
 	cfg := s.service.cfg
 	cfg.Broker.Consume(soft, broker.ConsumerConfig{
-		Queue: s.Queue, Prefetch: cfg.Prefetch, Batch: cfg.Batch, Linger: cfg.linger, Drain: w.later.Wait,
+		Queue: s.Queue, Prefetch: min(cfg.Prefetch, s.Handler.holds()), Batch: cfg.Batch, Linger: cfg.linger, Drain: w.later.Wait,
 	}, w.take)
 }
 

@@ -107,7 +107,9 @@ func newFigures(l *ledger, m *meter, began time.Time) *Figures {
 	}
 	for name, g := range m.groups {
 		f.CPU[name], f.MemoryPeak[name] = round(g.used()/orders*1e6), round(float64(g.peak)/(1<<20))
-		f.Written[name] = round(float64(g.written()) / orders)
+		if bytes, known := g.written(); known {
+			f.Written[name] = round(float64(bytes) / orders)
+		}
 	}
 	return f
 }

@@ -170,7 +170,7 @@ func (g *group) used() float64 {
 	for pid, after := range g.after.alive {
 		seconds += after - g.before.alive[pid] // nothing where it was born since
 	}
-	if knowsEnded {
+	if knowsEnded && g.children {
 		for pid, before := range g.before.alive {
 			if _, alive := g.after.alive[pid]; !alive {
 				seconds -= before // was spent earlier by one that has ended since
@@ -180,12 +180,19 @@ func (g *group) used() float64 {
 	return seconds
 }
 
-// written is how many bytes were written to disks from before to after, by processes that lived then.
-func (g *group) written() (bytes uint64) {
-	for pid, after := range g.after.written {
-		bytes += after - min(g.before.written[pid], after) // all where it was born since
+// written is how many bytes were written to disks from before to after, by processes that lived then; known is false where the system
+// does not tell it of one of them.
+func (g *group) written() (bytes uint64, known bool) {
+	for pid := range g.after.alive {
+		after, is := g.after.written[pid]
+		_, lived := g.before.alive[pid]
+		before, was := g.before.written[pid]
+		if !is || lived && !was {
+			return 0, false
+		}
+		bytes += after - min(before, after) // all where it was born since
 	}
-	return bytes
+	return bytes, true
 }
 
 // sum adds up the memory of processes. What they share, such as Postgres's buffers, counts once.

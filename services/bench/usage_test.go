@@ -65,8 +65,9 @@ func TestMeter(t *testing.T) {
 // TestUsed adds up processes that live throughout, are born, and end.
 func TestUsed(t *testing.T) {
 	g := group{
-		before: spent{alive: map[int32]float64{1: 10, 2: 100}, ended: 1000},
-		after:  spent{alive: map[int32]float64{1: 12, 3: 3}, ended: 1105}, // 2 has ended with 101, and another that came and went with 4
+		children: true,
+		before:   spent{alive: map[int32]float64{1: 10, 2: 100}, ended: 1000},
+		after:    spent{alive: map[int32]float64{1: 12, 3: 3}, ended: 1105}, // 2 has ended with 101, and another that came and went with 4
 	}
 	want := 2.0 + 3 + 1 + 4
 	if !knowsEnded {
@@ -75,13 +76,24 @@ func TestUsed(t *testing.T) {
 	if got := g.used(); got != want {
 		t.Errorf("%v s, want %v", got, want)
 	}
+	strangers := group{before: spent{alive: map[int32]float64{1: 10, 2: 100}}, after: spent{alive: map[int32]float64{1: 12}}} // 2 has ended
+	if got := strangers.used(); got != 2 {
+		t.Errorf("%v s, want 2 of the one that is left", got)
+	}
 }
 
 // TestWritten adds up processes that live throughout and are born.
 func TestWritten(t *testing.T) {
-	g := group{before: spent{written: map[int32]uint64{1: 10, 2: 100}}, after: spent{written: map[int32]uint64{1: 12, 3: 3}}}
-	if got := g.written(); got != 2+3 {
-		t.Errorf("%d bytes, want 5", got)
+	g := group{
+		before: spent{alive: map[int32]float64{1: 0, 2: 0}, written: map[int32]uint64{1: 10, 2: 100}},
+		after:  spent{alive: map[int32]float64{1: 0, 3: 0}, written: map[int32]uint64{1: 12, 3: 3}},
+	}
+	if got, known := g.written(); got != 2+3 || !known {
+		t.Errorf("%d bytes, known %t, want 5", got, known)
+	}
+	delete(g.before.written, 1)
+	if got, known := g.written(); known {
+		t.Errorf("%d bytes, of a process of which it was not known before", got)
 	}
 }
 

@@ -16,7 +16,6 @@ import (
 // reactions is what the service does with events.
 type reactions struct {
 	gateway Gateway
-	guard   *flow.Guard
 }
 
 // answer is what the gateway said: to a charge a verdict, to a refund that it is done.
@@ -34,15 +33,14 @@ func (r reactions) call(p *Payment, order *event.Order) flow.Call[answer] {
 	case Charging:
 		charge := Charge{Key: "charge-" + p.OrderID.String(), Amount: order.TotalAmount, Currency: order.Currency, Method: order.PaymentMethod}
 		return func(ctx context.Context) (answer, error) {
-			verdict, err := flow.Guarded(ctx, r.guard, func(ctx context.Context) (Verdict, error) { return r.gateway.Charge(ctx, charge) })
+			verdict, err := r.gateway.Charge(ctx, charge)
 			return answer{verdict: verdict}, err
 		}
 	case Refunding:
 		refund := Refund{Key: "refund-" + p.OrderID.String(), Reference: p.GatewayReference,
 			Amount: event.MinorAmount(p.Amount, p.Currency), Currency: p.Currency}
 		return func(ctx context.Context) (answer, error) {
-			_, err := flow.Guarded(ctx, r.guard, func(ctx context.Context) (struct{}, error) { return struct{}{}, r.gateway.Refund(ctx, refund) })
-			return answer{refund: true}, err
+			return answer{refund: true}, r.gateway.Refund(ctx, refund)
 		}
 	}
 	return nil

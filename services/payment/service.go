@@ -17,21 +17,21 @@ const (
 
 // Subscribe makes the service's subscriptions on a runtime.
 func Subscribe(runtime *flow.Service, gateway Gateway, guard *flow.Guard) {
-	runtime.Subscribe(subscriptions(reactions{gateway: gateway, guard: guard})...)
+	runtime.Subscribe(subscriptions(reactions{gateway: gateway}, guard)...)
 }
 
 // Subscriptions tells which queues the service has, without the means to work on them.
-func Subscriptions() []flow.Subscription { return subscriptions(reactions{}) }
+func Subscriptions() []flow.Subscription { return subscriptions(reactions{}, nil) }
 
-func subscriptions(r reactions) []flow.Subscription {
+func subscriptions(r reactions, guard *flow.Guard) []flow.Subscription {
 	return []flow.Subscription{
 		{
 			Queue: "payment.order-placed", Events: []event.Type{event.TypeOrderPlaced},
-			Handler: flow.CallOut(flow.Calls[answer]{Intend: r.intendCharge, Record: r.recordCharge}),
+			Handler: flow.CallOut(flow.Calls[answer]{Guard: guard, Intend: r.intendCharge, Record: r.recordCharge}),
 		},
 		{
 			Queue: "payment.inventory-released", Events: []event.Type{event.TypeInventoryRejected, event.TypeInventoryReleased},
-			Handler: flow.CallOut(flow.Calls[answer]{Intend: r.intendUndo, Record: r.recordUndo}),
+			Handler: flow.CallOut(flow.Calls[answer]{Guard: guard, Intend: r.intendUndo, Record: r.recordUndo}),
 		},
 	}
 }

@@ -16,7 +16,6 @@ import (
 // reactions is what the service does with events.
 type reactions struct {
 	carrier Carrier
-	guard   *flow.Guard
 }
 
 // intendBooking notes for each order that its parcel is being booked. A shipment that exists is continued from where it is.
@@ -41,9 +40,7 @@ func (r reactions) intendBooking(ctx context.Context, tx *postgres.Tx, batch []*
 
 func (r reactions) book(order *event.Order) flow.Call[Verdict] {
 	booking := Parcel{Key: "book-" + order.OrderID.String(), OrderID: order.OrderID, Items: order.Items, To: order.ShippingAddress}
-	return func(ctx context.Context) (Verdict, error) {
-		return flow.Guarded(ctx, r.guard, func(ctx context.Context) (Verdict, error) { return r.carrier.Book(ctx, booking) })
-	}
+	return func(ctx context.Context) (Verdict, error) { return r.carrier.Book(ctx, booking) }
 }
 
 // recordBooking notes what the carrier said.

@@ -17,17 +17,17 @@ const (
 
 // Subscribe makes the service's subscriptions on a runtime.
 func Subscribe(runtime *flow.Service, carrier Carrier, guard *flow.Guard) {
-	runtime.Subscribe(subscriptions(reactions{carrier: carrier, guard: guard})...)
+	runtime.Subscribe(subscriptions(reactions{carrier: carrier}, guard)...)
 }
 
 // Subscriptions tells which queues the service has, without the means to work on them.
-func Subscriptions() []flow.Subscription { return subscriptions(reactions{}) }
+func Subscriptions() []flow.Subscription { return subscriptions(reactions{}, nil) }
 
-func subscriptions(r reactions) []flow.Subscription {
+func subscriptions(r reactions, guard *flow.Guard) []flow.Subscription {
 	return []flow.Subscription{
 		{
 			Queue: "shipping.inventory-reserved", Events: []event.Type{event.TypeInventoryReserved},
-			Handler: flow.CallOut(flow.Calls[Verdict]{Intend: r.intendBooking, Record: r.recordBooking}),
+			Handler: flow.CallOut(flow.Calls[Verdict]{Guard: guard, Intend: r.intendBooking, Record: r.recordBooking}),
 		},
 		{
 			Queue: "shipping.cancellation-requested", Events: []event.Type{event.TypeCancellationRequested},

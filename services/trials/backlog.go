@@ -41,39 +41,41 @@ func (f *field) pileUp(ctx context.Context, database, run string) (seconds float
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, s.Stop()) }()
-	had, err := ask(ctx, database, "SELECT count(*) FROM orders.orders")
+	ctx, giveUp := context.WithCancel(ctx)
+	over := make(chan error, 1)
+	placed, err := ask(ctx, database, "SELECT count(*) FROM orders.orders")
 	if err != nil {
+		giveUp()
 		return 0, err
 	}
-	began, over := time.Now(), make(chan error, 1)
-	var b benched
 	go func() {
-		var err error
-		b, err = s.bench(ctx, run, "--orders", f.backlog, "--warmup", 0, "--patience", "3m")
+		_, err := s.bench(ctx, run, "--orders", f.backlog, "--warmup", 0, "--patience", "3m")
 		over <- err
 	}()
-	for {
-		n, err := ask(ctx, database, "SELECT count(*) FROM orders.orders")
-		if err != nil {
-			return 0, errors.Join(err, <-over)
-		}
-		if int(n-had) == f.backlog {
-			break
-		}
+	failed := func(err error) (float64, error) { // nobody would end these orders any more
+		giveUp()
+		<-over
+		return 0, err
+	}
+	defer giveUp()
+	for n := placed; int(n-placed) < f.backlog; sleep(ctx, nil, 200*time.Millisecond) {
 		select {
 		case err := <-over:
 			return 0, fmt.Errorf("the orders were over before they had piled up: %w", err)
-		case <-time.After(200 * time.Millisecond):
+		default:
+		}
+		if n, err = ask(ctx, database, "SELECT count(*) FROM orders.orders"); err != nil {
+			return failed(err)
 		}
 	}
-	piledUp := time.Since(began).Seconds()
-	f.say("%d orders have piled up within %.0f s", f.backlog, piledUp)
+	began := time.Now()
 	others, err := f.serve(ctx, database, nil, "payment", "shipping")
 	if err != nil {
-		return 0, errors.Join(err, <-over)
+		return failed(err)
 	}
 	if err := errors.Join(<-over, others.Stop()); err != nil {
 		return 0, err
 	}
-	return b.Seconds - piledUp, nil
+	ended, err := ask(ctx, database, "SELECT extract(epoch FROM max(ended_at))::float8 FROM orders.orders")
+	return ended - float64(began.UnixMicro())/1e6, err
 }

@@ -6,7 +6,7 @@
 //
 //	growth      with millions of ended orders in the tables, to none; and old partitions are dropped meanwhile
 //	overload    at three times the orders that it can end, and after it
-//	backlog     orders that have piled up while nobody took them
+//	backlog     orders that have piled up while payment and shipping were stopped, to a burst
 //	gateway     a payment gateway that takes 200 ms and fails for one order in a hundred, to one that answers at once
 //	instances   two, four and eight processes, to one
 //

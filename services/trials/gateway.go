@@ -38,20 +38,27 @@ func gateway(ctx context.Context, f *field) (*result, error) {
 				return err
 			}
 			defer func() { err = errors.Join(err, s.Stop()) }()
+			bank.most.Store(0)
 			b, err := s.burst(ctx, run, 3*f.orders) // so many that the last retries weigh little
+			if err != nil {
+				return err
+			}
 			ended[i] = append(ended[i], b.EndedPerS)
 			if i == 1 {
 				under = append(under, float64(bank.most.Load()))
 			}
-			return err
+			return nil
 		}
 	}
 	err = f.inTurn(ctx, [2]func(context.Context) error{
 		turn(0, "gateway answers at once", &bank{}), turn(1, "gateway is slow, and fails", &bank{takes: slowAnswer, failOneIn: failOneIn}),
 	})
+	if err != nil {
+		return nil, err
+	}
 	r.least("ended/s with the slow gateway, to the fast one", 0.9, ratios(ended[1], ended[0])...)
 	r.most("calls of the gateway at a time", callsAllowed, under...)
-	return r, err
+	return r, nil
 }
 
 // bank is a payment gateway.

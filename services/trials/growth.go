@@ -10,6 +10,8 @@ import (
 	"orderflow/services/stand"
 )
 
+const inboxDays = 14 // for which handled events are remembered, by default
+
 // growth compares a database that holds many ended orders with one that holds none but those of the trial.
 func growth(ctx context.Context, f *field) (*result, error) {
 	r := &result{Figures: map[string]float64{}}
@@ -61,16 +63,18 @@ func growth(ctx context.Context, f *field) (*result, error) {
 	r.most("p99 at 50/s with old orders, to that without", 1.05, ratios(p99[1], p99[0])...)
 
 	// In each round some days of the inbox are forgotten, until one day is left. The young database has empty partitions of those days.
-	const first, last = 14, 1
-	for n := range f.rounds {
-		days := first - (first-last)*(n+1)/f.rounds
-		for i, run := range []string{young, aged} {
-			burst, err := f.forget(ctx, urls[i], run+", partitions dropped", days, r)
+	kept := inboxDays
+	for n := range min(f.rounds, inboxDays-1) {
+		days := inboxDays - (inboxDays-1)*(n+1)/min(f.rounds, inboxDays-1)
+		for turn := range 2 {
+			i := (turn + n) % 2
+			burst, err := f.forget(ctx, urls[i], []string{young, aged}[i]+", partitions dropped", kept, days, r)
 			if err != nil {
 				return nil, err
 			}
 			shrinking[i] = append(shrinking[i], burst.EndedPerS)
 		}
+		kept = days
 	}
 	r.least("ended/s while full partitions are dropped, to empty ones", 0.9, ratios(shrinking[1], shrinking[0])...)
 	return r, nil
@@ -79,12 +83,12 @@ func growth(ctx context.Context, f *field) (*result, error) {
 // partitions counts the inbox's partitions of all services.
 const partitions = `SELECT count(*) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhparent WHERE c.relname = 'inbox'`
 
-// forget has a second process drop the inbox's partitions of all days but the last, amid a burst.
-func (f *field) forget(ctx context.Context, database, run string, days int, r *result) (burst benched, err error) {
+// forget has a second process drop partitions of the inbox amid a burst, so that of the days that were kept so many are left.
+func (f *field) forget(ctx context.Context, database, run string, kept, days int, r *result) (burst benched, err error) {
 	if err := stand.Tidy(ctx, database); err != nil {
 		return burst, err
 	}
-	s, err := f.serve(ctx, database, nil)
+	s, err := f.serve(ctx, database, retention(kept))
 	if err != nil {
 		return burst, err
 	}
@@ -95,6 +99,8 @@ func (f *field) forget(ctx context.Context, database, run string, days int, r *r
 	close(over)
 	return burst, errors.Join(err, <-done)
 }
+
+func retention(days int) []string { return []string{fmt.Sprintf("INBOX_RETENTION=%dh", 24*days)} }
 
 // forgetAmid waits until a burst is well under way, runs a process that drops partitions, and stops it when the burst is over.
 func (f *field) forgetAmid(ctx context.Context, over <-chan struct{}, database string, days int, r *result) (err error) {
@@ -108,7 +114,7 @@ func (f *field) forgetAmid(ctx context.Context, over <-chan struct{}, database s
 	if err != nil {
 		return err
 	}
-	s, err := f.serve(ctx, database, []string{fmt.Sprintf("INBOX_RETENTION=%dh", 24*days)})
+	s, err := f.serve(ctx, database, retention(days))
 	if err != nil {
 		return err
 	}

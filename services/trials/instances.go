@@ -50,7 +50,7 @@ func (f *field) several(ctx context.Context, database string, n int) (b benched,
 			err = errors.Join(err, s.Stop())
 			text, wrong := os.ReadFile(s.log)
 			err = errors.Join(err, wrong)
-			found += bytes.Count(text, []byte("40P01")) + bytes.Count(text, []byte("40001"))
+			found += bytes.Count(text, []byte("SQLSTATE 40P01")) + bytes.Count(text, []byte("SQLSTATE 40001"))
 		}
 	}()
 	for range n {

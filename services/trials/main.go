@@ -47,8 +47,8 @@ type result struct {
 // bound is what is asked for, and what was seen: the median of the rounds.
 type bound struct {
 	What   string    `json:"what"`
-	Least  float64   `json:"at_least,omitempty"`
-	Most   float64   `json:"at_most,omitempty"`
+	Least  *float64  `json:"at_least,omitempty"`
+	Most   *float64  `json:"at_most,omitempty"`
 	Rounds []float64 `json:"rounds"`
 	Median float64   `json:"median"`
 	OK     bool      `json:"ok"`
@@ -57,13 +57,13 @@ type bound struct {
 // least adds a bound that asks for so much or more.
 func (r *result) least(what string, least float64, rounds ...float64) {
 	m := median(rounds)
-	r.Bounds = append(r.Bounds, bound{What: what, Least: least, Rounds: rounds, Median: m, OK: m >= least})
+	r.Bounds = append(r.Bounds, bound{What: what, Least: &least, Rounds: rounds, Median: m, OK: m >= least})
 }
 
 // most adds a bound that asks for so much or less.
 func (r *result) most(what string, most float64, rounds ...float64) {
 	m := median(rounds)
-	r.Bounds = append(r.Bounds, bound{What: what, Most: most, Rounds: rounds, Median: m, OK: m <= most})
+	r.Bounds = append(r.Bounds, bound{What: what, Most: &most, Rounds: rounds, Median: m, OK: m <= most})
 }
 
 // median is the middle one of values; of an even number, the mean of the two in the middle.
@@ -189,11 +189,11 @@ func (f *field) holdAll(ctx context.Context, chosen []trial, dir string, stdout 
 // String is a line for people.
 func (b bound) String() string {
 	word, limit, ok := "at least", b.Least, "reached"
-	if b.Least == 0 {
+	if b.Least == nil {
 		word, limit = "at most", b.Most
 	}
 	if !b.OK {
 		ok = "MISSED"
 	}
-	return fmt.Sprintf("%-52s %10.4g  %s %g: %s  %.3g", b.What, b.Median, word, limit, ok, b.Rounds)
+	return fmt.Sprintf("%-52s %10.4g  %s %g: %s  %.3g", b.What, b.Median, word, *limit, ok, b.Rounds)
 }

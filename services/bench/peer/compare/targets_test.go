@@ -125,7 +125,6 @@ func TestReached(t *testing.T) {
 	}
 }
 
-// TestP99OfWhatWasNotAccepted is not the p99 of the few that were.
 func TestLoss(t *testing.T) {
 	fine := result{ratios: ratios{Ended: newSeries([]float64{5.5}), CPU: newSeries([]float64{0.19})}}
 	if err := fine.loss(); err != nil {
@@ -137,6 +136,7 @@ func TestLoss(t *testing.T) {
 	}
 }
 
+// TestP99OfWhatWasNotAccepted is not the p99 of the few that were.
 func TestP99OfWhatWasNotAccepted(t *testing.T) {
 	b := benched{figures: figures{LatencyMs: percentiles{P99: 20}}, Orders: 990, NotSent: 5, Refused: map[string]int{"503": 4}, Errors: 1}
 	if got := b.p99(10 * time.Second); got != 20 {
