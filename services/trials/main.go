@@ -56,27 +56,14 @@ type bound struct {
 
 // least adds a bound that asks for so much or more.
 func (r *result) least(what string, least float64, rounds ...float64) {
-	m := median(rounds)
+	m := stand.Median(rounds)
 	r.Bounds = append(r.Bounds, bound{What: what, Least: &least, Rounds: rounds, Median: m, OK: m >= least})
 }
 
 // most adds a bound that asks for so much or less.
 func (r *result) most(what string, most float64, rounds ...float64) {
-	m := median(rounds)
+	m := stand.Median(rounds)
 	r.Bounds = append(r.Bounds, bound{What: what, Most: &most, Rounds: rounds, Median: m, OK: m <= most})
-}
-
-// median is the middle one of values; of an even number, the mean of the two in the middle.
-func median(values []float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	half := len(sorted) / 2
-	switch {
-	case len(sorted) == 0:
-		return 0
-	case len(sorted)%2 == 1:
-		return sorted[half]
-	}
-	return (sorted[half-1] + sorted[half]) / 2
 }
 
 func main() {

@@ -51,9 +51,6 @@ func TestBounds(t *testing.T) {
 			t.Errorf("%s", b)
 		}
 	}
-	if m := median([]float64{4, 1, 3, 2}); m != 2.5 {
-		t.Errorf("median %v", m)
-	}
 }
 
 // A payment of which one in two fails is answered when it is asked for again.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"orderflow/services/stand"
 )
 
 // series is a value of each round, and the median.
@@ -18,24 +20,11 @@ func newSeries(values []float64) series {
 	for i, v := range values {
 		values[i] = math.Round(v*1000) / 1000
 	}
-	return series{values, median(values)}
+	return series{values, stand.Median(values)}
 }
 
 // ends are the lowest and the highest value.
 func (s series) ends() (low, high float64) { return slices.Min(s.Rounds), slices.Max(s.Rounds) }
-
-// median is the middle one of values; of an even number, the mean of the two in the middle.
-func median(values []float64) float64 {
-	if len(values) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(values))
-	half := len(sorted) / 2
-	if len(sorted)%2 == 1 {
-		return sorted[half]
-	}
-	return (sorted[half-1] + sorted[half]) / 2
-}
 
 // ratios are orderflow's figures, divided by those of a peer in the same round.
 type ratios struct {
