@@ -78,11 +78,12 @@ func problemOf(err error) *Problem {
 	return NewProblem(http.StatusInternalServerError, "an error of the server; it has been logged")
 }
 
-// handleError is echo's error handler.
+// handleError is echo's error handler. It logs what went wrong in the server. A problem that a handler answers with is no such thing:
+// the handler knew what it did.
 func handleError(log *slog.Logger) echo.HTTPErrorHandler {
 	return func(err error, c echo.Context) {
 		p := problemOf(err)
-		if p.Status >= http.StatusInternalServerError && !errors.Is(c.Request().Context().Err(), context.Canceled) { // by the client
+		if !errors.Is(err, p) && p.Status >= http.StatusInternalServerError && !errors.Is(c.Request().Context().Err(), context.Canceled) { // by the client
 			log.Error("request failed", "method", c.Request().Method, "path", c.Path(), "status", p.Status, "error", err)
 		}
 		if c.Response().Committed {

@@ -3,11 +3,13 @@ package order
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"orderflow/pkg/event"
 	"orderflow/pkg/httpapi"
@@ -19,6 +21,7 @@ const (
 	recent      = 30 * time.Second
 	lookEvery   = 250 * time.Millisecond
 	lookTimeout = time.Second
+	sayEvery    = 10 * time.Second
 )
 
 // gate refuses orders while as many as the services can end soon are under way: whoever came then would only wait, and make others
@@ -26,11 +29,13 @@ const (
 type gate struct {
 	db      *pgxpool.Pool
 	limit   int
-	refused func()
+	refused prometheus.Counter
+	log     *slog.Logger
 
 	under  atomic.Int64              // orders under way
 	looked atomic.Pointer[time.Time] // when they were counted
 	turn   sync.Mutex                // held by the one who counts
+	said   atomic.Pointer[time.Time] // when it was last logged that orders are refused
 }
 
 // enter returns a problem if no more orders are taken for the moment.
@@ -43,10 +48,19 @@ func (g *gate) enter(ctx context.Context) error {
 		g.turn.Unlock()
 	}
 	if n := g.under.Load(); n >= int64(g.limit) {
-		g.refused()
-		return httpapi.Unavailable(fmt.Sprintf("%d orders of the last %s have not ended yet, more are taken when some of them have", n, recent))
+		return g.refuse(fmt.Sprintf("%d orders of the last %s have not ended yet, more are taken when some of them have", n, recent))
 	}
 	return nil
+}
+
+// refuse counts an order that is not taken, and returns the problem. There may be thousands a second, so only now and then it is logged.
+func (g *gate) refuse(reason string) error {
+	g.refused.Inc()
+	now := time.Now()
+	if said := g.said.Load(); (said == nil || now.Sub(*said) > sayEvery) && g.said.CompareAndSwap(said, &now) {
+		g.log.Warn("orders are refused", "reason", reason, "limit", g.limit)
+	}
+	return httpapi.Unavailable(reason)
 }
 
 // accepted counts an order that was let in.

@@ -24,7 +24,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Buckets: prometheus.ExponentialBuckets(0.005, 2, 20),
 		}),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "orderflow_orders_refused_total", Help: "Orders that were not taken because too many were under way.",
+			Name: "orderflow_orders_refused_total", Help: "Orders that were not taken because too many were under way, or waiting to be stored.",
 		}),
 	}
 	r.MustRegister(m.orders, m.seconds, m.refused)

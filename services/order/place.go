@@ -58,17 +58,17 @@ type placement struct {
 	first  *remembered // the answer that was given before, if the key was used
 }
 
-// place answers POST /v1/orders.
+// place answers POST /v1/orders. Where no order can be taken it says so before it reads this one: that is when there are many.
 func (a api) place(c echo.Context) error {
+	if err := a.gate.enter(c.Request().Context()); err != nil {
+		return err
+	}
 	key := c.Request().Header.Get("Idempotency-Key")
 	if err := checkKey(key); err != nil {
 		return err
 	}
 	terms, request, err := readTerms(c)
 	if err != nil {
-		return err
-	}
-	if err := a.gate.enter(c.Request().Context()); err != nil {
 		return err
 	}
 	// Microseconds are what the database keeps, so the first answer and every later one agree.
@@ -88,7 +88,7 @@ func (a api) place(c echo.Context) error {
 		p.answer.RequestHash = hashOf(canonical)
 	}
 	if err := a.placing.Do(c.Request().Context(), p); errors.Is(err, flow.ErrBusy) || errors.Is(err, flow.ErrStopped) {
-		return httpapi.Unavailable(err.Error())
+		return a.gate.refuse(err.Error())
 	} else if err != nil {
 		return err
 	}

@@ -54,6 +54,7 @@ func TestTooManyOrders(t *testing.T) {
 	}
 	refused := p.call(t, http.MethodPost, "/v1/orders", goodOrder("customer-who-is-late"), "Idempotency-Key: late")
 	expectProblem(t, refused, 503, "")
+	expectProblem(t, p.call(t, http.MethodPost, "/v1/orders", map[string]any{"no": "order"}), 503, "") // not even read
 	if after := refused.header.Get("Retry-After"); after != "1" || !strings.Contains(string(refused.body), "have not ended yet") {
 		t.Errorf("Retry-After is %q: %s", after, refused)
 	}
@@ -70,6 +71,9 @@ func TestTooManyOrders(t *testing.T) {
 	})
 	if text := string(p.call(t, http.MethodGet, "/metrics", nil).body); strings.Contains(text, "\norderflow_orders_refused_total 0\n") {
 		t.Error("nothing is counted as refused")
+	}
+	if log := p.log.String(); !strings.Contains(log, "orders are refused") || strings.Contains(log, "request failed") {
+		t.Errorf("that orders are refused is to be logged, and no failure:\n%s", log)
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"syscall"
@@ -51,7 +53,7 @@ var services = []service{
 func wireOrder(p *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Pool) {
 	metrics := order.NewMetrics(p.registry)
 	order.Subscribe(runtime, metrics)
-	order.Routes(e, db, runtime, metrics, p.cfg.MaxOpenOrders)
+	order.Routes(e, db, runtime, metrics, p.cfg.MaxOpenOrders, p.log.With("service", order.Name))
 }
 
 func wirePayment(p *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Pool) {
@@ -167,8 +169,16 @@ func newProcess(cfg config, log io.Writer) *process {
 	}
 }
 
+// collectAt is how much garbage may pile up before it is collected, in percent of what lives. Little lives here between two batches, so at Go's
+// 100 a tenth of the CPU time under load goes into collecting; twice as much takes some 20 MiB, and 220 MiB in the worst overload that
+// was measured. GOGC overrides it.
+const collectAt = 200
+
 // serve runs services until ctx ends. started, if there is one, is called with the address of the HTTP server when everything runs.
 func serve(ctx context.Context, cfg config, picked []service, log io.Writer, started func(address string)) error {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(collectAt)
+	}
 	p := newProcess(cfg, log)
 	names := make([]string, len(picked))
 	for i, s := range picked {
