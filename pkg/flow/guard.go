@@ -10,14 +10,16 @@ import (
 	"github.com/sony/gobreaker/v2"
 )
 
-// The circuit breaker opens when at least half of the calls of the last ten seconds, and at least minimumCalls of them, or as many as may
-// be under way at a time, had no answer. It lets some calls through after openFor, and closes when they are answered.
+// The circuit breaker opens when at least half of the latest calls, and at least manyCalls of them, had no answer. Where fewer may be
+// under way at a time, so many in a row are enough, but not less than fewCalls: one event that always fails is called for again soon. It
+// lets some calls through after openFor, and closes when they are answered.
 const (
-	breakerInterval = 10 * time.Second
-	breakerBucket   = time.Second
-	minimumCalls    = 20
-	openFor         = 5 * time.Second
-	probes          = 5
+	latest    = 10 * time.Second // or longer, where calls may take longer
+	buckets   = 10
+	manyCalls = 20
+	fewCalls  = 3
+	openFor   = 5 * time.Second
+	probes    = 5
 )
 
 // Guard stands before an external system: it limits how many calls are under way and how long each may take, and stops calling for
@@ -32,10 +34,14 @@ type Guard struct {
 // NewGuard makes the guard of the system of that name, which takes as many calls at a time as atOnce, each as long as timeout.
 func NewGuard(name string, timeout time.Duration, atOnce int, metrics *Metrics, log *slog.Logger) *Guard {
 	metrics.breaker.WithLabelValues(name).Set(0)
-	enough := uint32(max(2, min(minimumCalls, atOnce))) // so few calls that hang are all that there can be
+	inARow := max(fewCalls, min(manyCalls, atOnce))
+	// A call counts from its start, and one that hangs fails at its end: the first of them must not be forgotten when the last one fails.
+	window := max(latest, time.Duration(inARow/atOnce+2)*timeout)
 	return &Guard{name: name, timeout: timeout, slots: make(chan struct{}, atOnce), breaker: gobreaker.NewCircuitBreaker[any](gobreaker.Settings{
-		Name: name, Interval: breakerInterval, BucketPeriod: breakerBucket, Timeout: openFor, MaxRequests: probes,
-		ReadyToTrip: func(c gobreaker.Counts) bool { return c.Requests >= enough && 2*c.TotalFailures >= c.Requests },
+		Name: name, Interval: window, BucketPeriod: window / buckets, Timeout: openFor, MaxRequests: probes,
+		ReadyToTrip: func(c gobreaker.Counts) bool {
+			return c.ConsecutiveFailures >= uint32(inARow) || c.Requests >= manyCalls && 2*c.TotalFailures >= c.Requests
+		},
 		// A call that this process gave up itself says nothing of the other system.
 		IsExcluded: func(err error) bool { return errors.Is(err, context.Canceled) },
 		OnStateChange: func(_ string, from, to gobreaker.State) {

@@ -3,7 +3,10 @@ package flow
 import (
 	"context"
 	"errors"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -35,15 +38,37 @@ func TestWaitingForATurnEnds(t *testing.T) {
 // A system that takes one call at a time is found to be away by the calls that there can be, and holds back few events.
 func TestFewCallsOpenTheBreaker(t *testing.T) {
 	t.Parallel()
-	g := newGuard(time.Millisecond, 1)
-	hang := func(ctx context.Context) (int, error) { <-ctx.Done(); return 0, ctx.Err() }
-	for range 2 {
-		if _, err := guarded(t.Context(), g, hang); err == nil || Classify(err) == World {
-			t.Errorf("a call that hangs: %v", err)
+	for _, timeout := range []time.Duration{time.Millisecond, 5 * time.Second, time.Minute} {
+		for atOnce := range 4 {
+			synctest.Test(t, func(t *testing.T) {
+				g := newGuard(timeout, atOnce+1)
+				var group sync.WaitGroup
+				var made atomic.Int32
+				for range atOnce + 1 {
+					group.Go(func() {
+						for range 2 * fewCalls {
+							guarded(t.Context(), g, func(ctx context.Context) (int, error) { made.Add(1); <-ctx.Done(); return 0, ctx.Err() })
+						}
+					})
+				}
+				group.Wait()
+				if _, err := guarded(t.Context(), g, func(context.Context) (int, error) { return 0, nil }); Classify(err) != World {
+					t.Errorf("%d at a time, each of which hangs for %s: after %d the system does not count as away: %v", atOnce+1, timeout, made.Load(), err)
+				}
+			})
 		}
 	}
-	if _, err := guarded(t.Context(), g, hang); Classify(err) != World {
-		t.Errorf("a call of a system that is away: %v", err)
+	g := newGuard(time.Second, 1)
+	for n, fails := range []bool{false, true, true, false, true, true, false} { // an event that fails, and fails again, and others
+		_, err := guarded(t.Context(), g, func(context.Context) (int, error) {
+			if fails {
+				return 0, errors.New("this one it cannot do")
+			}
+			return 0, nil
+		})
+		if (err != nil) != fails || fails && Classify(err) == World {
+			t.Errorf("call %d: %v", n, err)
+		}
 	}
 	if n := CallOut(Calls[int]{Guard: g}).holds(); n != perSlot {
 		t.Errorf("%d events are held for one call, want %d", n, perSlot)

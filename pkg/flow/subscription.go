@@ -78,8 +78,10 @@ func newSubscription(s *Service, sub Subscription) *subscription {
 func (s *subscription) work(soft, hard context.Context) {
 	w := &worker{subscription: s, soft: soft, hard: hard}
 	cfg := s.service.cfg
+	prefetch := min(cfg.Prefetch, s.Handler.holds())
 	cfg.Broker.Consume(soft, broker.ConsumerConfig{
-		Queue: s.Queue, Prefetch: min(cfg.Prefetch, s.Handler.holds()), Batch: cfg.Batch, Linger: cfg.linger, Drain: w.later.Wait,
+		// A batch waits for no more messages than the broker may send.
+		Queue: s.Queue, Prefetch: prefetch, Batch: min(cfg.Batch, prefetch), Linger: cfg.linger, Drain: w.later.Wait,
 	}, w.take)
 }
 

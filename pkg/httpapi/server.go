@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -45,10 +46,17 @@ func New(cfg Config) *echo.Echo {
 	}))
 	e.Use(middleware.ContextTimeout(requestTimeout))
 	e.GET("/healthz", func(c echo.Context) error { return JSON(c, http.StatusOK, health{Status: "ok"}) })
+	var unready atomic.Bool // was the last answer
 	e.GET("/readyz", func(c echo.Context) error {
 		ctx, stop := context.WithTimeout(c.Request().Context(), readyTimeout)
 		defer stop()
-		if err := cfg.Ready(ctx); err != nil {
+		err := cfg.Ready(ctx)
+		if was := unready.Swap(err != nil); err != nil && !was {
+			cfg.Log.Warn("not ready", "error", err)
+		} else if err == nil && was {
+			cfg.Log.Info("ready again")
+		}
+		if err != nil {
 			p := NewProblem(http.StatusServiceUnavailable, "not ready: %v", err)
 			p.RetryAfter = 1
 			return p

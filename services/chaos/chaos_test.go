@@ -18,7 +18,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// TestMain does not count the goroutines of a proxy that was given up; see cure. Which of them are left over depends on where each of them
+// TestMain does not count the goroutines of a proxy that was given up; see replace. Which of them are left over depends on where each of them
 // stood when the library hung, so all that it starts are named.
 func TestMain(m *testing.M) {
 	const library = "github.com/Shopify/toxiproxy/v2"

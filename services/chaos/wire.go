@@ -83,7 +83,15 @@ func (l *link) spoil(meanwhile func(), kind, attributes string, directions ...st
 	defer l.mu.Unlock()
 	for _, direction := range directions {
 		toxic := fmt.Sprintf(`{"type": %q, "stream": %q, "attributes": {%s}}`, kind, direction, attributes)
-		if _, err := l.proxy.Toxics.AddToxicJson(strings.NewReader(toxic)); err != nil {
+		toxics := l.proxy.Toxics
+		err := inTime(func() error {
+			_, err := toxics.AddToxicJson(strings.NewReader(toxic))
+			return err
+		})
+		if errors.Is(err, errHangs) {
+			return l.replace()
+		}
+		if err != nil {
 			return errors.Join(fmt.Errorf("%s on %s: %w", kind, l.name, err), l.cure())
 		}
 	}
@@ -94,29 +102,47 @@ func (l *link) spoil(meanwhile func(), kind, attributes string, directions ...st
 // forTime is to spoil a link for a while.
 func forTime(ctx context.Context, d time.Duration) func() { return func() { sleep(ctx, d) } }
 
-// cure takes all toxics off. Where a connection dies meanwhile, the library may wait for it for ever (its issue 558), with a lock in hand
-// that everything else needs. Then the proxy is left to itself, with the connections that it still has, and a new one takes its place.
+// cure takes all toxics off.
 func (l *link) cure() error {
-	cured, toxics := make(chan struct{}), l.proxy.Toxics
-	go func() {
-		defer close(cured)
+	toxics := l.proxy.Toxics
+	err := inTime(func() error {
 		toxics.ResetToxics(context.Background())
-	}()
-	timer := time.NewTimer(cureLimit)
+		return nil
+	})
+	if errors.Is(err, errHangs) {
+		return l.replace()
+	}
+	return err
+}
+
+// libraryLimit is how long the library may take to change its toxics. Where a connection dies meanwhile, it may wait for it for ever (its
+// issue 558), with a lock in hand that everything else needs.
+const libraryLimit = 5 * time.Second
+
+var errHangs = errors.New("the proxy hangs")
+
+// inTime calls f, and leaves it to itself when it takes too long.
+func inTime(f func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- f() }()
+	timer := time.NewTimer(libraryLimit)
 	defer timer.Stop()
 	select {
-	case <-cured:
-		return nil
+	case err := <-done:
+		return err
 	case <-timer.C:
+		return errHangs
 	}
+}
+
+// replace leaves a proxy that hangs to itself, with the connections that it still has, and puts a new one in its place.
+func (l *link) replace() error {
 	go l.proxy.Stop() // closes its listener at once, and may never return
 	l.proxy = toxiproxy.NewProxy(l.wires.server, l.name, l.proxy.Listen, l.proxy.Upstream)
-	ctx, stop := context.WithTimeout(context.Background(), cureLimit)
+	ctx, stop := context.WithTimeout(context.Background(), libraryLimit)
 	defer stop()
 	return until(ctx, l.proxy.Start)
 }
-
-const cureLimit = 5 * time.Second
 
 // truncate lets so many bytes pass on each connection, and then ends it.
 func (l *link) truncate(ctx context.Context, d time.Duration, bytes int, direction string) error {

@@ -87,8 +87,10 @@ func (a api) place(c echo.Context) error {
 		}
 		p.answer.RequestHash = hashOf(canonical)
 	}
-	if err := a.placing.Do(c.Request().Context(), p); errors.Is(err, flow.ErrBusy) || errors.Is(err, flow.ErrStopped) {
-		return a.gate.refuse(err.Error())
+	if err := a.placing.Do(c.Request().Context(), p); errors.Is(err, flow.ErrBusy) {
+		return a.gate.refuse(&a.gate.busy, err.Error())
+	} else if errors.Is(err, flow.ErrStopped) {
+		return httpapi.Unavailable(err.Error())
 	} else if err != nil {
 		return err
 	}

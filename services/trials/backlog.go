@@ -14,16 +14,16 @@ func backlog(ctx context.Context, f *field) (*result, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := f.serve(ctx, database, nil)
-	if err != nil {
-		return nil, err
-	}
-	usual, err := all.burst(ctx, "burst", f.orders)
-	if err := errors.Join(err, all.Stop()); err != nil {
-		return nil, err
-	}
 	var rates []float64
 	for n := range f.rounds {
+		all, err := f.serve(ctx, database, nil)
+		if err != nil {
+			return nil, err
+		}
+		usual, err := all.burst(ctx, fmt.Sprintf("burst %d", n+1), f.orders)
+		if err := errors.Join(err, all.Stop()); err != nil {
+			return nil, err
+		}
 		seconds, err := f.pileUp(ctx, database, fmt.Sprintf("backlog %d", n+1))
 		if err != nil {
 			return nil, err

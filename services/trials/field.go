@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -144,14 +145,25 @@ func (s *site) bench(ctx context.Context, run string, args ...any) (b benched, e
 	return b, nil
 }
 
-// burst is a closed loop of so many orders.
+// burst is a closed loop of so many orders. All of them are accepted, else its figures would be those of something else.
 func (s *site) burst(ctx context.Context, run string, orders int) (benched, error) {
-	return s.bench(ctx, run, "--orders", orders)
+	b, err := s.bench(ctx, run, "--orders", orders)
+	return b, cmp.Or(err, b.complete(orders))
 }
 
-// gently places 50 orders a second.
+const gentle = 50 // orders a second
+
+// gently places few orders a second, and all of them are accepted.
 func (s *site) gently(ctx context.Context, run string) (benched, error) {
-	return s.bench(ctx, run, "--rate", 50, "--duration", s.field.duration, "--warmup", 50)
+	b, err := s.bench(ctx, run, "--rate", gentle, "--duration", s.field.duration, "--warmup", gentle)
+	return b, cmp.Or(err, b.complete(int(gentle*s.field.duration.Seconds())))
+}
+
+func (b benched) complete(asked int) error {
+	if b.Orders == asked {
+		return nil
+	}
+	return fmt.Errorf("%s: %d of %d orders were accepted; refused %v, errors %d, not sent %d", b.Run, b.Orders, asked, b.Refused, b.Errors, b.NotSent)
 }
 
 // inTurn calls both in each round, every other time in reverse order.

@@ -77,6 +77,7 @@ func growth(ctx context.Context, f *field) (*result, error) {
 		kept = days
 	}
 	r.least("ended/s while full partitions are dropped, to empty ones", 0.9, ratios(shrinking[1], shrinking[0])...)
+	r.most("bursts that were over before all was dropped", 0, r.tooShort)
 	return r, nil
 }
 
@@ -121,7 +122,7 @@ func (f *field) forgetAmid(ctx context.Context, over <-chan struct{}, database s
 	defer func() { <-over; err = errors.Join(err, s.Stop()) }()
 	after, err := settled(ctx, database, before)
 	if isClosed(over) {
-		r.Figures["bursts that were over before all was dropped"]++
+		r.tooShort++
 	}
 	r.Figures["partitions dropped under load"] += before - after
 	return err

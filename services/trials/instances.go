@@ -8,6 +8,13 @@ import (
 	"os"
 )
 
+// What processes log of each other's doings.
+const (
+	deadlock      = "40P01"
+	serialization = "40001"
+	tooMany       = "53300" // connections
+)
+
 // instances compares several processes of all services with one. Requests go to the first.
 func instances(ctx context.Context, f *field) (*result, error) {
 	r := &result{Figures: map[string]float64{}}
@@ -38,7 +45,7 @@ func instances(ctx context.Context, f *field) (*result, error) {
 		r.least(fmt.Sprintf("ended/s of %d processes, to one", n), 0.9, ratios(ended[n], ended[1])...)
 	}
 	r.most("deadlocks", 0, deadlocks)
-	r.most("deadlocks and serialization failures in the logs", 0, conflicts)
+	r.most("deadlocks, serialization failures and refused connections in the logs", 0, conflicts)
 	return r, nil
 }
 
@@ -50,7 +57,9 @@ func (f *field) several(ctx context.Context, database string, n int) (b benched,
 			err = errors.Join(err, s.Stop())
 			text, wrong := os.ReadFile(s.log)
 			err = errors.Join(err, wrong)
-			found += bytes.Count(text, []byte("SQLSTATE 40P01")) + bytes.Count(text, []byte("SQLSTATE 40001"))
+			for _, state := range []string{deadlock, serialization, tooMany} {
+				found += bytes.Count(text, []byte("SQLSTATE "+state))
+			}
 		}
 	}()
 	for range n {

@@ -42,6 +42,8 @@ type result struct {
 	Bounds  []bound            `json:"bounds"`
 	Figures map[string]float64 `json:"figures,omitempty"` // of this machine and this hour
 	Said    []benched          `json:"bench"`             // what orderflow bench said, in the order of the runs
+
+	tooShort float64 // growth: bursts that were over before all was dropped
 }
 
 // bound is what is asked for, and what was seen: the median of the rounds.

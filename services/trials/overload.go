@@ -63,6 +63,6 @@ func overload(ctx context.Context, f *field) (r *result, err error) {
 	}
 	r.most("memory of serve, MiB", 256, over.Memory["orderflow"])
 	r.most("p99 at 50/s 10 s after, to before", 1.5, after.Latency.P99/before.Latency.P99)
-	r.Figures["orders that no client was free for, to all"] = float64(over.NotSent) / asked
+	r.most("orders that no client was free for, to all", 0.01, float64(over.NotSent)/asked)
 	return r, nil
 }
