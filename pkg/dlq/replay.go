@@ -155,7 +155,7 @@ type replay struct {
 
 func (r *replay) queue(ctx context.Context, source Source) (Tally, error) {
 	tally := Tally{Queue: source.Queue, Counts: map[Outcome]int{}}
-	in, err := newReader(ctx, r.broker, source.Queue)
+	in, err := newReader(ctx, r.broker, source.Queue, source.Take)
 	if err != nil {
 		return tally, err
 	}
@@ -329,7 +329,7 @@ func (d *drain) settle(a answer) error {
 	if err := broker.Ack(confirmed); err != nil {
 		return fmt.Errorf("%d messages are in their target queue and stay in the dead-letter queue, too: %w", len(confirmed), err)
 	}
-	d.in.settled += len(confirmed)
+	d.in.settle(confirmed)
 	return lost
 }
 
