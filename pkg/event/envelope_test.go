@@ -180,6 +180,7 @@ func TestEveryTypeChecksItsOwnFields(t *testing.T) {
 		for name, pointer := range map[string]string{
 			"PaymentID": "/data/payment_id", "ReservationID": "/data/reservation_id", "ShipmentID": "/data/shipment_id",
 			"Reason": "/data/reason", "Carrier": "/data/carrier", "TrackingNumber": "/data/tracking_number", "OrderID": "/data/order_id",
+			"ProductIDs": "/data/product_ids",
 		} {
 			if !v.FieldByName(name).IsValid() {
 				continue

@@ -91,7 +91,10 @@ func firstError(errs ...error) error {
 }
 
 func products(pointer string, ids []string) error {
-	if len(ids) > MaxItems {
+	switch {
+	case len(ids) == 0:
+		return fieldErrorf(pointer, "names no product")
+	case len(ids) > MaxItems:
 		return fieldErrorf(pointer, "has %d products, an order has at most %d", len(ids), MaxItems)
 	}
 	for i, id := range ids {

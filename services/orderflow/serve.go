@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -169,9 +170,9 @@ func newProcess(cfg config, log io.Writer) *process {
 	}
 }
 
-// collectAt is how much garbage may pile up before it is collected, in percent of what lives. Little lives here between two batches, so at Go's
-// 100 a tenth of the CPU time under load goes into collecting; twice as much takes some 20 MiB, and 220 MiB in the worst overload that
-// was measured. GOGC overrides it.
+// collectAt is how much garbage may pile up before it is collected, in percent of what lives. Little lives here between two batches, so at
+// Go's 100 a tenth of the CPU time under load goes into collecting. Twice as much takes some 20 MiB more in a burst, and in the worst
+// overload that was measured 237 MiB in all. GOGC overrides it.
 const collectAt = 200
 
 // serve runs services until ctx ends. started, if there is one, is called with the address of the HTTP server when everything runs.
@@ -284,26 +285,43 @@ type part struct {
 	runtime *flow.Service
 }
 
-// open connects everything at once, and gives up when one thing fails. What it returns has to be closed even then.
+// open connects everything at once, and gives up when one thing fails. The error tells of everything that was waited for in vain. What open
+// returns has to be closed even then.
 func (p *process) open(ctx context.Context, picked []service) ([]*part, error) {
 	parts := make([]*part, len(picked))
-	group, ctx := errgroup.WithContext(ctx)
+	faults := make(chan error, 2*len(picked))
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	var group sync.WaitGroup
+	open := func(connect func() error) {
+		group.Go(func() {
+			err := connect()
+			if err != nil {
+				faults <- err
+			}
+			if err != nil && p.patience() > 0 { // else the others end now, too, and know best why
+				giveUp()
+			}
+		})
+	}
 	for i, s := range picked {
 		parts[i] = &part{}
-		group.Go(func() error {
+		open(func() error {
 			if err := p.openDatabase(ctx, s, parts[i]); err != nil {
 				return fmt.Errorf("service %s: %w", s.name, err)
 			}
 			return nil
 		})
-		group.Go(func() (err error) {
+		open(func() (err error) {
 			parts[i].broker, err = broker.Open(ctx, broker.Config{
 				URLs: p.cfg.AMQPURLs, Name: "orderflow " + s.name, Log: p.log.With("service", s.name), Patience: p.cfg.StartTimeout,
 			})
 			return err
 		})
 	}
-	if err := group.Wait(); err != nil {
+	group.Wait()
+	close(faults)
+	if err := joined(faults); err != nil {
 		return parts, err
 	}
 	for i, s := range picked {
@@ -314,6 +332,31 @@ func (p *process) open(ctx context.Context, picked []service) ([]*part, error) {
 		})
 	}
 	return parts, nil
+}
+
+// allOf joins errors: those that say the same once, and those of what was only cut off by another's failure not at all.
+func allOf(failed <-chan error) error {
+	var errs []error
+	for err := range failed {
+		same := func(e error) bool { return e.Error() == err.Error() }
+		if len(errs) == 0 || !errors.Is(err, context.Canceled) && !slices.ContainsFunc(errs, same) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// joined makes one error of many, or nil of none. Those that say the same are told once, and what was only cut off because of the first not
+// at all.
+func joined(faults <-chan error) error {
+	var errs []error
+	for err := range faults {
+		same := func(e error) bool { return e.Error() == err.Error() }
+		if len(errs) == 0 || !errors.Is(err, context.Canceled) && !slices.ContainsFunc(errs, same) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // othersOf lists the subscriptions of all services but one.

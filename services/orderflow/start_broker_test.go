@@ -37,8 +37,10 @@ func TestRabbitMQAtTheStart(t *testing.T) {
 		"HTTP":                  {url(changed(t, env.AMQPURL, on(front(t, "", web).address))), "serve", 1, where + `: what listens there does not speak AMQP: check host and port in AMQP_URL`, false},
 		"the management's port": {url(changed(t, env.AMQPURL, on(hostOf(t, env.ManagementURL)))), "topology", 1, where, true}, // it waits for more
 
-		"Postgres's port":         {url(changed(t, env.AMQPURL, on(hostOf(t, env.DatabaseURL)))), "topology", 1, where, true},
-		"nobody listens":          {url(changed(t, env.AMQPURL, on("127.0.0.1:1"))), "serve", 1, `connect to RabbitMQ at 127.0.0.1:1 \(by AMQP_URL\): .*connection refused`, true},
+		"Postgres's port": {url(changed(t, env.AMQPURL, on(hostOf(t, env.DatabaseURL)))), "topology", 1, where, true},
+		"nobody listens":  {url(changed(t, env.AMQPURL, on("127.0.0.1:1"))), "serve", 1, `connect to RabbitMQ at 127.0.0.1:1 \(by AMQP_URL\): .*connection refused`, true},
+		"nobody listens anywhere": {url(changed(t, env.AMQPURL, on("127.0.0.1:1"))) + "\nDATABASE_URL=" + changed(t, env.DatabaseURL, on("127.0.0.1:1")), "serve", 1,
+			`(?s)(to RabbitMQ.*refused.*to Postgres.*refused|to Postgres.*refused.*to RabbitMQ.*refused)`, true},
 		"nobody listens, dlq":     {url(changed(t, env.AMQPURL, on("127.0.0.1:1"))), "dlq list", 1, `connect to RabbitMQ at 127.0.0.1:1 \(by AMQP_URL\): .*connection refused`, false},
 		"it says nothing":         {url(changed(t, env.AMQPURL, on(front(t, "", silent).address))), "serve", 1, where + ` \(by AMQP_URL\): no answer`, true},
 		"it hangs up":             {url(changed(t, env.AMQPURL, on(front(t, "", curt).address))), "topology", 1, where + ` \(by AMQP_URL\): the connection was lost during the handshake`, true},
