@@ -149,3 +149,6 @@ func wait(ctx context.Context, d time.Duration) bool {
 func jitter(d time.Duration) time.Duration {
 	return d/2 + rand.N(d)
 }
+
+// VirtualHost is the one that the broker's addresses lead to.
+func (b *Broker) VirtualHost() string { return b.uris[0].Vhost }

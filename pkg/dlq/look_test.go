@@ -49,7 +49,7 @@ func TestLookEndsAtAnError(t *testing.T) {
 	b.die(3)
 	wrong := errors.New("wrong")
 	seen := 0
-	depth, err := Look(t.Context(), b.broker, dead, 0, func(Letter) error {
+	depth, err := Look(t.Context(), b.broker, Source{Queue: dead}, func(Letter) error {
 		seen++
 		return wrong
 	})
@@ -57,7 +57,7 @@ func TestLookEndsAtAnError(t *testing.T) {
 		t.Errorf("depth %d, seen %d, error %v; want 3, 1, %v", depth, seen, err, wrong)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	_, err = Look(ctx, b.broker, dead, 0, func(Letter) error {
+	_, err = Look(ctx, b.broker, Source{Queue: dead}, func(Letter) error {
 		cancel()
 		return nil
 	})
@@ -71,10 +71,10 @@ func TestLookEndsAtAnError(t *testing.T) {
 
 func TestSummarize(t *testing.T) {
 	b := newBench(t)
-	if _, err := Summarize(t.Context(), b.broker, "t.none.dlq", 0); !errors.Is(err, broker.ErrNoQueue) {
+	if _, err := Summarize(t.Context(), b.broker, Source{Queue: "t.none.dlq", Take: 0}); !errors.Is(err, broker.ErrNoQueue) {
 		t.Errorf("error %v for a queue that does not exist, want %v", err, broker.ErrNoQueue)
 	}
-	if s, err := Summarize(t.Context(), b.broker, dead, 0); err != nil || s.Depth != 0 || s.Seen != 0 || len(s.Reasons) != 0 {
+	if s, err := Summarize(t.Context(), b.broker, Source{Queue: dead, Take: 0}); err != nil || s.Depth != 0 || s.Seen != 0 || len(s.Reasons) != 0 {
 		t.Errorf("an empty queue: %+v, %v", s, err)
 	}
 	late, early, silent := deadLetter("late", work), deadLetter("early", work), deadLetter("silent", work)
@@ -82,9 +82,10 @@ func TestSummarize(t *testing.T) {
 	early.Headers[flow.HeaderDeadAt] = "2026-01-01T00:00:00Z"
 	silent.Headers = nil
 	b.publish(late, early, silent, deadLetter("unseen", work))
-	got, err := Summarize(t.Context(), b.broker, dead, 3)
+	got, err := Summarize(t.Context(), b.broker, Source{Queue: dead, Take: 3})
 	want := Summary{
 		Depth: 4, Seen: 3, Reasons: map[string]int{flow.ReasonRejected: 1, flow.ReasonExhausted: 1, "": 1},
+		Errors: map[string]int{"no luck": 2},
 		Oldest: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Newest: time.Date(2026, 1, 2, 3, 10, 0, 0, time.UTC),
 	}
 	if err != nil || !reflect.DeepEqual(got, want) {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strings"
 	"time"
@@ -13,7 +12,6 @@ import (
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 
-	"orderflow/pkg/broker"
 	"orderflow/pkg/dlq"
 )
 
@@ -23,8 +21,11 @@ func newDLQ() *cobra.Command {
 		Short: "Look at dead letters and get them going again",
 		Long: `Look at dead letters and get them going again.
 
-A message that a service gave up on waits in the dead-letter queue of its queue: Q.dlq for Q. Commands take either name. Looking
-changes nothing. RabbitMQ is found by AMQP_URL.`,
+A message that a service gave up on waits in the dead-letter queue of its queue: Q.dlq for Q. Commands take either name, and
+that of any other queue of dead letters. Looking changes nothing.
+
+RabbitMQ is found by AMQP_URL. Where DATABASE_URL is set, the inboxes of the services tell what was handled already, and each change is
+written into the history.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -33,23 +34,9 @@ changes nothing. RabbitMQ is found by AMQP_URL.`,
 			return cmd.Help()
 		},
 	}
-	cmd.AddCommand(newDLQList(), newDLQShow(), newDLQReplay())
+	cmd.AddCommand(newDLQList(), newDLQShow(), newDLQReplay(), newDLQPlan(), newDLQApply(), newDLQEdit(), newDLQDrop(), newDLQExport(), newDLQImport(),
+		newDLQHistory())
 	return cmd
-}
-
-// withBroker runs f with a connection for an operator: tried once, and silent but for warnings.
-func withBroker(cmd *cobra.Command, f func(*broker.Broker) error) error {
-	cfg, err := loadConfig()
-	if err != nil {
-		return err
-	}
-	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	b, err := broker.Open(cmd.Context(), broker.Config{URLs: cfg.AMQPURLs, Name: "orderflow dlq", Log: log})
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	return f(b)
 }
 
 // limitFlag adds --limit, which checkLimit checks.
@@ -64,8 +51,16 @@ func checkLimit(limit int) error {
 	return nil
 }
 
+// forceFlag adds --force, for commands that only look.
+func forceFlag(cmd *cobra.Command, force *bool) {
+	cmd.Flags().BoolVar(force, "force", false, "look also at what RabbitMQ may drop soon because it was looked at so often (queues of other programs only)")
+}
+
 // where is the flag --where.
-type where struct{ *dlq.Filter }
+type where struct {
+	*dlq.Filter
+	text string
+}
 
 // whereFlag adds --where. An expression that is wrong is wrong use of the command.
 func whereFlag(cmd *cobra.Command, w *where, usage string) {
@@ -76,6 +71,7 @@ func whereFlag(cmd *cobra.Command, w *where, usage string) {
 
 // Set implements pflag.Value.
 func (w *where) Set(expression string) (err error) {
+	w.text = expression
 	w.Filter, err = dlq.ParseFilter(expression)
 	return err
 }

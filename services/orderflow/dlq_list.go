@@ -27,15 +27,17 @@ type listed struct {
 	Oldest time.Time      `json:"oldest,omitzero"`
 	Newest time.Time      `json:"newest,omitzero"`
 	Counts map[string]int `json:"reasons"`
+	Errors map[string]int `json:"errors"` // without what differs from one message to the next
 }
 
 func newDLQList() *cobra.Command {
 	var limit int
-	var failIfAny, asJSON bool
+	var failIfAny, asJSON, force bool
 	cmd := &cobra.Command{
 		Use:   "list [QUEUE…]",
-		Short: "List dead-letter queues: depth, oldest, newest, reasons",
-		Long: `List dead-letter queues: depth, oldest, newest, reasons. Without a QUEUE, those of all services.
+		Short: "List dead-letter queues: depth, oldest, newest, reasons, errors",
+		Long: `List dead-letter queues: depth, oldest, newest, reasons, and below them the most frequent errors, without numbers and ids.
+Without a QUEUE, those of all services, and where RABBITMQ_MANAGEMENT_URL is set those of other programs, too.
 
 Exit code: 3 with --fail-if-any where there are dead letters.`,
 		Example: `  orderflow dlq list
@@ -45,7 +47,7 @@ Exit code: 3 with --fail-if-any where there are dead letters.`,
 				return err
 			}
 			return withBroker(cmd, func(b *broker.Broker) error {
-				lines, err := listQueues(cmd, b, args, limit)
+				lines, err := listQueues(cmd, b, args, limit, force)
 				if err != nil {
 					return err
 				}
@@ -59,31 +61,47 @@ Exit code: 3 with --fail-if-any where there are dead letters.`,
 			})
 		},
 	}
-	limitFlag(cmd, &limit, 1000, "look at this many messages of each queue at most")
+	limitFlag(cmd, &limit, 0, "look at this many messages of each queue at most")
+	forceFlag(cmd, &force)
 	cmd.Flags().BoolVar(&failIfAny, "fail-if-any", false, "exit with code 3 where there are dead letters")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
 
-func listQueues(cmd *cobra.Command, b *broker.Broker, args []string, limit int) ([]listed, error) {
-	queues := workQueues()
-	if len(args) > 0 {
-		var err error
-		if queues, err = findQueues(cmd.Context(), b, args); err != nil {
-			return nil, err
-		}
+func listQueues(cmd *cobra.Command, b *broker.Broker, args []string, limit int, force bool) ([]listed, error) {
+	if len(args) == 0 {
+		args = append(workQueues(), others(cmd, b)...)
+	}
+	queues, err := findQueues(cmd.Context(), b, args)
+	if err != nil {
+		return nil, err
 	}
 	lines := make([]listed, len(queues))
-	for i, queue := range queues {
-		name := broker.DeadLetterQueue(queue)
-		summary, err := dlq.Summarize(cmd.Context(), b, name, limit)
+	for i, from := range sources(queues, force) {
+		from.Take = limit
+		name := from.Queue
+		summary, err := dlq.Summarize(cmd.Context(), b, from)
 		absent := errors.Is(err, broker.ErrNoQueue)
 		if err != nil && !absent {
 			return nil, fmt.Errorf("look at %s: %w", name, err)
 		}
-		lines[i] = listed{queue, name, !absent, summary.Depth, summary.Seen, summary.Oldest, summary.Newest, named(summary.Reasons)}
+		lines[i] = listed{workQueue(name), name, !absent, summary.Depth, summary.Seen, summary.Oldest, summary.Newest, named(summary.Reasons),
+			summary.Errors}
 	}
 	return lines, nil
+}
+
+// others are dead-letter queues of other programs, as far as somebody can be asked for them.
+func others(cmd *cobra.Command, b *broker.Broker) []string {
+	cfg, err := loadConfig()
+	if err != nil || cfg.ManagementURL == "" {
+		return nil
+	}
+	names, err := deadLetterQueuesOfOthers(cmd.Context(), cfg.ManagementURL, b.VirtualHost())
+	if err != nil {
+		fmt.Fprintf(cmd.ErrOrStderr(), "dead-letter queues of other programs are not listed: RABBITMQ_MANAGEMENT_URL: %v\n", err)
+	}
+	return names
 }
 
 // named gives a name to the reason that nothing tells.
@@ -111,6 +129,7 @@ func printList(w io.Writer, lines []listed, asJSON bool) error {
 	if err := table.Flush(); err != nil {
 		return err
 	}
+	printErrors(w, lines)
 	for _, l := range lines {
 		if l.Seen < l.Depth {
 			fmt.Fprintf(w, "%s: only the first %d of %d were looked at, see --limit\n", l.DLQ, l.Seen, l.Depth)
@@ -119,14 +138,38 @@ func printList(w io.Writer, lines []listed, asJSON bool) error {
 	return nil
 }
 
+// errorsShown is how many errors of a queue people are shown. Programs get all.
+const errorsShown = 5
+
+func printErrors(w io.Writer, lines []listed) {
+	for _, l := range lines {
+		names := byCount(l.Errors)
+		if len(names) > 0 {
+			fmt.Fprintf(w, "\n%s: errors\n", l.DLQ)
+		}
+		for i, name := range names {
+			if i == errorsShown {
+				fmt.Fprintf(w, "         and %d others, see --json\n", len(names)-i)
+				break
+			}
+			fmt.Fprintf(w, "%7d  %s\n", l.Errors[name], plain(name))
+		}
+	}
+}
+
+// byCount is the names of what was counted, the most frequent first.
+func byCount(counts map[string]int) []string {
+	return slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
+		return cmp.Or(counts[b]-counts[a], cmp.Compare(a, b))
+	})
+}
+
 // mostFirst is a histogram on one line.
 func mostFirst(counts map[string]int) string {
 	if len(counts) == 0 {
 		return "-"
 	}
-	names := slices.SortedFunc(maps.Keys(counts), func(a, b string) int {
-		return cmp.Or(counts[b]-counts[a], cmp.Compare(a, b))
-	})
+	names := byCount(counts)
 	for i, name := range names {
 		names[i] = fmt.Sprintf("%s %d", plain(name), counts[name])
 	}

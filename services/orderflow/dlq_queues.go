@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"orderflow/pkg/broker"
+	"orderflow/pkg/dlq"
 )
 
 // workQueues lists the queues of all services; each has a dead-letter queue.
@@ -24,29 +25,48 @@ func workQueues() []string {
 // workQueue is the name of the queue that a dead-letter queue belongs to. A work queue's name stays as it is.
 func workQueue(name string) string { return strings.TrimSuffix(name, broker.DeadLetterQueue("")) }
 
-// findQueues turns what an operator wrote into names of work queues, without repetition. A queue of another program is fine,
-// if its dead-letter queue exists.
+// findQueues turns what an operator wrote into names of dead-letter queues, without repetition. A queue of another program is fine, if it
+// exists.
 func findQueues(ctx context.Context, b *broker.Broker, args []string) ([]string, error) {
 	known := workQueues()
 	var found []string
 	for _, arg := range args {
-		name := workQueue(arg)
-		if slices.Contains(found, name) {
-			continue
-		}
-		if !slices.Contains(known, name) {
-			_, err := b.Depth(ctx, broker.DeadLetterQueue(name))
-			if errors.Is(err, broker.ErrNoQueue) {
-				return nil, usagef("there is no dead-letter queue %q%s; orderflow dlq list shows all",
-					broker.DeadLetterQueue(name), suggestion(name, known))
-			}
-			if err != nil {
+		name := broker.DeadLetterQueue(workQueue(arg))
+		if !slices.Contains(known, workQueue(arg)) {
+			var err error
+			if name, err = findForeign(ctx, b, arg, known); err != nil {
 				return nil, err
 			}
 		}
-		found = append(found, name)
+		if !slices.Contains(found, name) {
+			found = append(found, name)
+		}
 	}
 	return found, nil
+}
+
+// findForeign finds a dead-letter queue that is none of the services: Q.dlq for Q, or a queue of any name.
+func findForeign(ctx context.Context, b *broker.Broker, arg string, known []string) (string, error) {
+	for _, name := range []string{broker.DeadLetterQueue(workQueue(arg)), arg} {
+		if name == "" {
+			continue
+		}
+		_, err := b.Depth(ctx, name)
+		if err == nil || !errors.Is(err, broker.ErrNoQueue) {
+			return name, err
+		}
+	}
+	return "", usagef("there is no dead-letter queue %q%s; orderflow dlq list shows all",
+		broker.DeadLetterQueue(workQueue(arg)), suggestion(workQueue(arg), known))
+}
+
+// sources are dead-letter queues to read. Who knows whether one that the services have not declared has a delivery limit.
+func sources(queues []string, force bool) []dlq.Source {
+	from := make([]dlq.Source, len(queues))
+	for i, queue := range queues {
+		from[i] = dlq.Source{Queue: queue, Fragile: !force && !slices.Contains(workQueues(), workQueue(queue))}
+	}
+	return from
 }
 
 // suggestion names the known queues that may have been meant.

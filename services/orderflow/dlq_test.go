@@ -152,7 +152,8 @@ func TestDLQList(t *testing.T) {
 	}
 	at := time.Date(2026, 1, 2, 3, 10, 0, 0, time.UTC)
 	want := fmt.Sprint([]listed{
-		{placed, placed + ".dlq", true, 4, 4, at, at, map[string]int{flow.ReasonExhausted: 3, flow.ReasonInvalid: 1}},
+		{placed, placed + ".dlq", true, 4, 4, at, at, map[string]int{flow.ReasonExhausted: 3, flow.ReasonInvalid: 1},
+			map[string]int{"first\nsecond \x1b[<n>mred": 4}},
 		{Queue: "order.progress", DLQ: "order.progress.dlq", Counts: map[string]int{}},
 	})
 	if got := fmt.Sprint(report.Queues); got != want {
@@ -224,8 +225,8 @@ func TestDLQReplay(t *testing.T) {
 	out, _ = call(t, exitDone, "dlq", "replay", placed, processed, "order.progress", "--yes", "--json")
 	report := unmarshal[reported](t, out)
 	want := fmt.Sprint([]reportedQueue{
-		{placed, placed + ".dlq", true, 1, []reportedOutcome{{"replayed", placed, 1}}, ""},
-		{processed, processed + ".dlq", true, 1, []reportedOutcome{{"replayed", processed, 1}}, ""},
+		{placed, placed + ".dlq", true, 1, []reportedOutcome{{Fate: "replayed", Target: placed, Messages: 1}}, ""},
+		{processed, processed + ".dlq", true, 1, []reportedOutcome{{Fate: "replayed", Target: processed, Messages: 1}}, ""},
 		{"order.progress", "order.progress.dlq", false, 0, []reportedOutcome{}, ""},
 	})
 	if got := fmt.Sprint(report.Queues); got != want || report.Replayed != 2 || report.ReplayID == "" || report.DryRun {
@@ -294,13 +295,13 @@ func TestDLQReplayWhere(t *testing.T) {
 	d.mixed()
 	where := []string{"--where", `data.customer_id == "ada" and attempts >= 5`}
 	out, _ := call(t, exitDone, append(where, "dlq", "replay", placed, "--dry-run")...)
-	contains(t, out, "payment.order-placed.dlq  2  would go to payment.order-placed\n", "payment.order-placed.dlq  2  left: not chosen by --where\n",
+	contains(t, out, "payment.order-placed.dlq  2  would go to payment.order-placed\n", "payment.order-placed.dlq  2  left: not chosen\n",
 		"2 dead letters would be replayed\n")
 	d.has(placed)
 
 	out, _ = call(t, exitDone, append(where, "dlq", "replay", placed, "--yes", "--json")...)
 	report := unmarshal[reported](t, out)
-	want := fmt.Sprint([]reportedOutcome{{"replayed", placed, 2}, {"unmatched", "", 2}})
+	want := fmt.Sprint([]reportedOutcome{{Fate: "replayed", Target: placed, Messages: 2}, {Fate: "unmatched", Messages: 2}})
 	if len(report.Queues) != 1 || fmt.Sprint(report.Queues[0].Outcomes) != want || report.Replayed != 2 || report.Queues[0].Doubt != "" {
 		t.Errorf("got %+v\nwant %s", report, want)
 	}

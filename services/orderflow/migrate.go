@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"orderflow/migrations"
+	"orderflow/pkg/dlq"
 	"orderflow/pkg/postgres"
 )
 
@@ -14,7 +15,7 @@ func newMigrate() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "migrate [service…]",
-		Short: "Bring the database schemas of services up to date; of all services if none is named",
+		Short: "Bring the database schemas of services up to date; of all services, and of the history of dead letters, if none is named",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			picked, err := pick(args)
 			if err != nil {
@@ -35,6 +36,14 @@ func newMigrate() *cobra.Command {
 			for _, s := range picked {
 				database.Schema, database.Patience = s.schema, max(0, time.Until(deadline))
 				applied, err := postgres.Migrate(cmd.Context(), database, migrations.Files, migrations.Flow, s.schema)
+				if err != nil {
+					return err
+				}
+				all = append(all, applied...)
+			}
+			if len(args) == 0 {
+				database.Schema, database.Patience = dlq.HistorySchema, max(0, time.Until(deadline))
+				applied, err := postgres.Migrate(cmd.Context(), database, migrations.Files, migrations.DLQ)
 				if err != nil {
 					return err
 				}

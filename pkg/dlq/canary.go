@@ -1,0 +1,226 @@
+package dlq
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"orderflow/pkg/broker"
+)
+
+// Canary says how many letters go ahead of the others, and when the others follow.
+type Canary struct {
+	Send        int           // 0: none does
+	MaxFailures int           // so many of them may die again, and the others still follow
+	Patience    time.Duration // for how long it is waited until it is known what became of each; retries take their time
+	Tell        func(Canaries)
+}
+
+// Canaries are those that went ahead.
+type Canaries struct {
+	Sent    int `json:"sent"`
+	Handled int `json:"handled"`
+	Died    int `json:"died_again"`
+	Waiting int `json:"waiting"` // nothing is known of them
+}
+
+// CanaryError is why the others did not follow.
+type CanaryError struct {
+	Canaries
+	Patience time.Duration
+}
+
+// Error says what became of the canaries.
+func (e *CanaryError) Error() string {
+	if e.Waiting > 0 && e.Patience > 0 {
+		return fmt.Sprintf("of %d messages that went ahead %d have been handled, %d have died again, and of %d nothing is known after %s; the others stay",
+			e.Sent, e.Handled, e.Died, e.Waiting, e.Patience)
+	}
+	return fmt.Sprintf("of %d messages that went ahead %d have died again; the others stay", e.Sent, e.Died)
+}
+
+// canaryPoll is how often the inboxes are asked what became of canaries.
+const canaryPoll = 100 * time.Millisecond
+
+// watch waits for what becomes of canaries: an inbox knows those that were handled, the dead-letter exchange hands out those that die again.
+type watch struct {
+	ctx    context.Context // of the taps
+	stop   context.CancelFunc
+	tapped map[string]bool // targets
+	taps   sync.WaitGroup
+	dead   chan broker.Message // what dies anew
+	lost   chan error          // a tap
+	open   map[canary]bool     // those that nothing is known of
+	seen   Canaries
+}
+
+func newWatch() *watch {
+	w := &watch{tapped: map[string]bool{}, dead: make(chan broker.Message, 64), lost: make(chan error, 1), open: map[canary]bool{}}
+	w.ctx, w.stop = context.WithCancel(context.Background())
+	return w
+}
+
+// tap hears what dies of a queue.
+func (c *watch) tap(ctx context.Context, b *broker.Broker, queue string) error {
+	tap, err := b.Tap(ctx, broker.DeadLetterExchange(queue), "#")
+	if err != nil {
+		return fmt.Errorf("see which of the canaries die again: %w", err)
+	}
+	c.tapped[queue] = true
+	c.taps.Go(func() {
+		if err := tap.Hear(c.ctx, c.hear); err != nil {
+			select {
+			case c.lost <- err:
+			default: // one is enough
+			}
+		}
+	})
+	return nil
+}
+
+func (c *watch) hear(m *broker.Message) {
+	select {
+	case c.dead <- *m:
+	case <-c.ctx.Done():
+	}
+}
+
+type canary struct{ id, queue string }
+
+// newCanary writes the id as the inbox does, where it is one of an event.
+func newCanary(id, queue string) canary {
+	if parsed, err := uuid.Parse(id); err == nil {
+		id = parsed.String()
+	}
+	return canary{id, queue}
+}
+
+// beforeCanary sees to it that nothing that becomes of canaries is missed.
+func (w *task) beforeCanary(ctx context.Context, some []*held) error {
+	if w.touched >= w.Canary.Send {
+		return nil
+	}
+	if w.watch == nil {
+		w.watch = newWatch()
+	}
+	for _, h := range some {
+		if target := h.outcome.Target; !w.watch.tapped[target] {
+			if err := w.watch.tap(ctx, w.broker, target); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// afterCanary waits, when the last canary is sent, and tells whether the others may follow.
+func (w *task) afterCanary(ctx context.Context, done []*held) error {
+	if w.watch == nil || w.watch.seen.Sent >= w.Canary.Send {
+		return nil
+	}
+	for _, h := range done {
+		w.watch.open[newCanary(h.copy.ID, h.outcome.Target)] = true
+	}
+	w.watch.seen.Sent += len(done)
+	if w.watch.seen.Sent < w.Canary.Send {
+		return nil
+	}
+	err := w.await(ctx)
+	w.watch.close()
+	return err
+}
+
+func (w *task) await(ctx context.Context) error {
+	c := w.watch
+	patience := time.NewTimer(w.Canary.Patience)
+	defer patience.Stop()
+	poll := time.NewTicker(canaryPoll)
+	defer poll.Stop()
+	for {
+		if err := w.askFor(ctx); err != nil {
+			return err
+		}
+		c.seen.Waiting = len(c.open)
+		if w.Canary.Tell != nil {
+			w.Canary.Tell(c.seen)
+		}
+		switch {
+		case c.seen.Died > w.Canary.MaxFailures:
+			return &CanaryError{Canaries: c.seen}
+		case len(c.open) == 0:
+			return nil
+		}
+		select {
+		case m := <-c.dead:
+			c.died(Read(m), w.id)
+		case err := <-c.lost:
+			return fmt.Errorf("what becomes of the canaries is not known: %w", err)
+		case <-poll.C:
+		case <-patience.C:
+			return w.outOfPatience()
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// died takes note of a canary that has died again. What else dies meanwhile is none.
+func (c *watch) died(l Letter, run string) {
+	if one := newCanary(l.ID, l.Queue); l.ReplayID == run && c.open[one] {
+		delete(c.open, one)
+		c.seen.Died++
+	}
+}
+
+// askFor takes note of the canaries that were handled.
+func (w *task) askFor(ctx context.Context) error {
+	ids := map[string][]uuid.UUID{}
+	for one := range w.watch.open {
+		if id, err := uuid.Parse(one.id); err == nil && w.Inboxes[one.queue] != nil {
+			ids[one.queue] = append(ids[one.queue], id)
+		}
+	}
+	for queue, some := range ids {
+		handled, err := w.Inboxes[queue].Handled(ctx, queue, some)
+		if err != nil {
+			return err
+		}
+		for id := range handled {
+			delete(w.watch.open, canary{id.String(), queue})
+			w.watch.seen.Handled++
+		}
+	}
+	return nil
+}
+
+// outOfPatience decides about the canaries of which nothing is known. Where there is no inbox, those that have not died are well.
+func (w *task) outOfPatience() error {
+	c := w.watch
+	for one := range c.open {
+		if w.Inboxes[one.queue] == nil {
+			delete(c.open, one)
+			c.seen.Handled++
+		}
+	}
+	if c.seen.Waiting = len(c.open); c.seen.Waiting > 0 {
+		return &CanaryError{Canaries: c.seen, Patience: w.Canary.Patience}
+	}
+	return nil
+}
+
+// close may be called more than once.
+func (c *watch) close() {
+	c.stop()
+	c.taps.Wait()
+}
+
+// canaries is what became of those that were sent; nil where none was.
+func (w *task) canaries() *Canaries {
+	if w.watch == nil {
+		return nil
+	}
+	return &w.watch.seen
+}

@@ -1,0 +1,204 @@
+package dlq
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"orderflow/pkg/broker"
+)
+
+// Plan names dead letters that are to be replayed, and no others.
+type Plan struct {
+	Version  int       `json:"version"`
+	ID       uuid.UUID `json:"plan_id"`
+	MadeAt   time.Time `json:"made_at"`
+	MadeBy   string    `json:"made_by"`
+	Host     string    `json:"virtual_host"`
+	Where    string    `json:"where,omitempty"` // how they were chosen, for people
+	Force    bool      `json:"force,omitempty"` // also what no inbox remembers
+	Messages []Planned `json:"messages"`
+}
+
+// Planned is one of them. Two that are the same in all of this cannot be told apart, and need not be.
+type Planned struct {
+	DLQ     string  `json:"dlq"`
+	ID      string  `json:"id"`
+	Hash    string  `json:"body_sha256"`
+	Replays int64   `json:"replays,omitempty"` // before: one that has died again since is another one
+	Type    string  `json:"type,omitempty"`
+	OrderID string  `json:"order_id,omitempty"`
+	Target  string  `json:"target"`
+	Verdict Verdict `json:"verdict,omitempty"`
+}
+
+const planVersion = 1
+
+// key is what a planned message is found by.
+func (p Planned) key() Planned {
+	return Planned{DLQ: p.DLQ, ID: p.ID, Hash: p.Hash, Replays: p.Replays}
+}
+
+func keyOf(queue string, l *Letter) Planned {
+	return Planned{DLQ: queue, ID: l.ID, Hash: bodyHash(l), Replays: l.Replays}
+}
+
+func bodyHash(l *Letter) string {
+	sum := sha256.Sum256(l.Body)
+	return hex.EncodeToString(sum[:])
+}
+
+// MakePlan plans to do j, and does nothing. The Run is what was found.
+func MakePlan(ctx context.Context, b *broker.Broker, j Job) (Plan, Run, error) {
+	plan := Plan{Version: planVersion, ID: uuid.New(), MadeAt: time.Now().UTC().Truncate(time.Second), Force: j.Force, Messages: []Planned{}}
+	j.DryRun = true
+	j.See = func(queue string, l Letter, _ broker.Message, o Outcome) {
+		p := keyOf(queue, &l)
+		p.Type, p.OrderID, p.Target, p.Verdict = l.Type, l.CorrelationID, o.Target, o.Verdict
+		plan.Messages = append(plan.Messages, p)
+	}
+	run, err := Do(ctx, b, j)
+	return plan, run, err
+}
+
+// ReadPlan reads a plan, and refuses what is none.
+func ReadPlan(in io.Reader) (Plan, error) {
+	var p Plan
+	decoder := json.NewDecoder(in)
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&p); err != nil {
+		return p, fmt.Errorf("it is no plan: %w", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return p, errors.New("it is no plan: something follows it")
+	}
+	if p.Version != planVersion {
+		return p, fmt.Errorf("it is a plan of version %d, this program reads version %d", p.Version, planVersion)
+	}
+	for i, m := range p.Messages {
+		if hash, err := hex.DecodeString(m.Hash); m.DLQ == "" || err != nil || len(hash) != sha256.Size {
+			return p, fmt.Errorf("it is no plan: message %d has no queue, or no SHA-256 of its body", i+1)
+		}
+	}
+	return p, nil
+}
+
+// Queues are the dead-letter queues that a plan touches.
+func (p Plan) Queues() (queues []string) {
+	for _, m := range p.Messages {
+		if !slices.Contains(queues, m.DLQ) {
+			queues = append(queues, m.DLQ)
+		}
+	}
+	return queues
+}
+
+// Applied is what became of a plan's messages. Each is in one of these states, or in one of the Run's.
+type Applied struct {
+	Run
+	Before int       // they were replayed by an earlier Apply of the plan
+	Gone   []Planned // they are not there any more, and no Apply of the plan has replayed them
+}
+
+// Apply does what a plan says to do, of which a part may have been done by an earlier Apply that did not come to its end. j says how.
+func Apply(ctx context.Context, b *broker.Broker, p Plan, j Job) (Applied, error) {
+	open := newOpenPlan(p)
+	j.Do, j.plan, j.Force = Replay(), open, p.Force
+	for _, queue := range p.Queues() {
+		j.From = append(j.From, Source{Queue: queue})
+	}
+	run, err := Do(ctx, b, j)
+	applied := Applied{Run: run}
+	if err != nil {
+		return applied, err
+	}
+	left := open.left(p)
+	done, err := j.History.applied(ctx, p.ID)
+	if err != nil {
+		return applied, err
+	}
+	for _, m := range left {
+		if key := m.key(); done[keyInHistory(key)] {
+			applied.Before++
+		} else {
+			applied.Gone = append(applied.Gone, m)
+		}
+	}
+	return applied, nil
+}
+
+// openPlan is what of a plan was not met yet.
+type openPlan struct {
+	open   map[Planned]int
+	queues map[string]int
+}
+
+func newOpenPlan(p Plan) *openPlan {
+	o := &openPlan{open: make(map[Planned]int, len(p.Messages)), queues: map[string]int{}}
+	for _, m := range p.Messages {
+		o.open[m.key()]++
+		o.queues[m.DLQ]++
+	}
+	return o
+}
+
+// take tells whether a letter is one of those that are still open, which it is not any more then.
+func (o *openPlan) take(queue string, l *Letter) bool {
+	key := keyOf(queue, l)
+	if o.open[key] == 0 {
+		return false
+	}
+	o.open[key]--
+	o.queues[queue]--
+	return true
+}
+
+// done tells whether everything that was planned of a queue was met.
+func (o *openPlan) done(queue string) bool { return o.queues[queue] == 0 }
+
+// left lists what was not met.
+func (o *openPlan) left(p Plan) (left []Planned) {
+	for _, m := range slices.Backward(p.Messages) {
+		if key := m.key(); o.open[key] > 0 {
+			o.open[key]--
+			left = append(left, m)
+		}
+	}
+	slices.Reverse(left)
+	return left
+}
+
+// keyInHistory is a planned message as the history knows it.
+func keyInHistory(p Planned) Planned { return Planned{DLQ: p.DLQ, ID: storable(p.ID), Hash: p.Hash} }
+
+// applied lists what was done of a plan.
+func (h *History) applied(ctx context.Context, plan uuid.UUID) (map[Planned]bool, error) {
+	if h == nil || h.DB == nil {
+		return nil, nil
+	}
+	rows, err := h.DB.Query(ctx, `
+		SELECT DISTINCT from_queue, message_id, encode(body_hash, 'hex') FROM history WHERE plan_id = $1 AND outcome = $2`, plan, Replayed)
+	if err != nil {
+		return nil, fmt.Errorf("read the history: %w", err)
+	}
+	done := map[Planned]bool{}
+	for rows.Next() {
+		var p Planned
+		if err := rows.Scan(&p.DLQ, &p.ID, &p.Hash); err != nil {
+			return nil, fmt.Errorf("read the history: %w", err)
+		}
+		done[p] = true
+	}
+	if err := rows.Err(); err != nil {
+		return nil, fmt.Errorf("read the history: %w", err)
+	}
+	return done, nil
+}

@@ -1,0 +1,69 @@
+package dlq
+
+import (
+	"context"
+
+	"github.com/google/uuid"
+
+	"orderflow/pkg/flow"
+)
+
+// Verdict is what the inbox of a queue says about an event that would be sent to it.
+type Verdict string
+
+const (
+	New       Verdict = "new"     // it will be handled
+	Handled   Verdict = "done"    // it was handled before: sending it again has no effect
+	Forgotten Verdict = "unknown" // it is older than the inbox remembers: nobody can tell whether it was handled
+	NoVerdict Verdict = ""        // the queue has no inbox that could be asked
+)
+
+// Inboxes are those that can be asked, by the names of their queues.
+type Inboxes map[string]*flow.Memory
+
+// ask finds the verdicts, of each queue at once.
+func (w *task) ask(ctx context.Context, some []*held) error {
+	byQueue := map[string][]*held{}
+	for _, h := range some {
+		if w.Inboxes[h.outcome.Target] != nil {
+			byQueue[h.outcome.Target] = append(byQueue[h.outcome.Target], h)
+		}
+	}
+	for queue, mine := range byQueue {
+		if err := judge(ctx, w.Inboxes[queue], queue, mine); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// judge finds the verdicts of one inbox. What will be sent counts, which may have another id than the letter. What has no id of an event is
+// new to the service, which will refuse it.
+func judge(ctx context.Context, inbox *flow.Memory, queue string, some []*held) error {
+	ids := make([]uuid.UUID, 0, len(some))
+	for _, h := range some {
+		id, err := uuid.Parse(h.copy.ID)
+		switch {
+		case err != nil || id.Version() != 7:
+			h.outcome.Verdict = New
+		case !inbox.Remembers(id):
+			h.outcome.Verdict = Forgotten
+		default:
+			ids = append(ids, id)
+		}
+	}
+	handled, err := inbox.Handled(ctx, queue, ids)
+	if err != nil {
+		return err
+	}
+	for _, h := range some {
+		if h.outcome.Verdict != NoVerdict {
+			continue
+		}
+		h.outcome.Verdict = New
+		if id, _ := uuid.Parse(h.copy.ID); handled[id] {
+			h.outcome.Verdict = Handled
+		}
+	}
+	return nil
+}
