@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,8 +69,10 @@ func (c *change) canaryFlags(cmd *cobra.Command) {
 	cmd.Flags().DurationVar(&c.canary.Patience, "canary-wait", 10*time.Minute, "with --canary: wait so long for them; retries take their time")
 }
 
-func (c *change) check(cmd *cobra.Command) error {
+func (c *change) check(cmd *cobra.Command, args []string) error {
 	switch {
+	case len(args) == 0 && c.order == "" && c.plan == nil:
+		return usagef("requires at least 1 arg: the queue, or --order")
 	case c.limit < 0:
 		return checkLimit(c.limit)
 	case c.rate < 0:
@@ -88,11 +91,8 @@ func (c *change) check(cmd *cobra.Command) error {
 
 // queuesOf finds the dead-letter queues that are meant: those of all services where only an order is named.
 func (c *change) queuesOf(cmd *cobra.Command, d *desk, args []string) ([]string, error) {
-	if len(args) == 0 && c.order != "" {
-		args = workQueues()
-	}
 	if len(args) == 0 {
-		return nil, usagef("requires at least 1 arg: the queue, or --order")
+		args = workQueues()
 	}
 	return findQueues(cmd.Context(), d.Broker, args)
 }
@@ -118,6 +118,9 @@ func (c *change) run(cmd *cobra.Command, d *desk, j dlq.Job, a act) error {
 	run, err := c.carryOut(cmd, d, j, a)
 	if errors.Is(err, errDeclined) {
 		return err
+	}
+	if c.order != "" { // where there is nothing is of no interest
+		run.Tallies = slices.DeleteFunc(run.Tallies, func(t dlq.Tally) bool { return t.Total() == 0 })
 	}
 	if c.asJSON {
 		return errors.Join(printJSON(cmd.OutOrStdout(), runReport(run, c, err)), c.verdict(run, err))

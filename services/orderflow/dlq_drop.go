@@ -55,7 +55,7 @@ Asks before it acts. What to drop has to be said: by --where, --order or --limit
 		case c.where.Filter == nil && c.order == "" && c.limit == 0 && !all:
 			return usagef("say what to drop: by --where, --order or --limit, or by --all")
 		}
-		if err := c.check(cmd); err != nil {
+		if err := c.check(cmd, args); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, keep.close()) }()

@@ -39,7 +39,7 @@ Shows what it would change, and asks before it acts.`,
 		if patchFile == "" || keep.to == "" {
 			return usagef("an edit needs --patch, and --to for the originals")
 		}
-		if err := c.check(cmd); err != nil {
+		if err := c.check(cmd, args); err != nil {
 			return err
 		}
 		patch, err := readPatch(cmd.InOrStdin(), patchFile)

@@ -24,7 +24,7 @@ with their targets and with what the inbox of each target says. Changes nothing.
 		Args: cobra.ArbitraryArgs,
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := c.check(cmd); err != nil {
+		if err := c.check(cmd, args); err != nil {
 			return err
 		}
 		return withDesk(cmd, c.withoutDB, func(d *desk) error {
@@ -59,7 +59,7 @@ plan has replayed it, as far as the history tells.`,
 		Args: usageArgs(cobra.ExactArgs(1)),
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := c.check(cmd); err != nil {
+		if err := c.check(cmd, args); err != nil {
 			return err
 		}
 		plan, err := readPlan(cmd.InOrStdin(), args[0])

@@ -25,7 +25,7 @@ Asks before it acts. Exit code: 1 where a dead letter cannot be replayed; it sta
 		Args: cobra.ArbitraryArgs,
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := c.check(cmd); err != nil {
+		if err := c.check(cmd, args); err != nil {
 			return err
 		}
 		return withDesk(cmd, c.withoutDB, func(d *desk) error {

@@ -139,8 +139,8 @@ func TestDLQList(t *testing.T) {
 	contains(t, strings.Join(strings.Fields(out), " "), "DEPTH OLDEST NEWEST REASONS", "order.progress.dlq absent - - -",
 		"payment.order-placed.dlq 4 2026-01-02T03:10:00Z 2026-01-02T03:10:00Z retries_exhausted 3, invalid_message 1",
 		"inventory.payment-processed.dlq 0 - - -")
-	if got, want := strings.Count(out, "\n"), 1+len(workQueues()); got != want {
-		t.Errorf("%d lines, want a head and %d queues:\n%s", got, want-1, out)
+	if got, want := strings.Count(out, "\n"), 1+len(workQueues())+3; got != want {
+		t.Errorf("%d lines, want %d: a head, the queues, and the errors of one:\n%s", got, want, out)
 	}
 	out, _ = call(t, exitDone, "dlq", "list", "--limit", "2", placed)
 	contains(t, out, "retries_exhausted 2\n", "only the first 2 of 4 were looked at")
