@@ -36,10 +36,10 @@ type CanaryError struct {
 // Error says what became of the canaries.
 func (e *CanaryError) Error() string {
 	if e.Waiting > 0 && e.Patience > 0 {
-		return fmt.Sprintf("of %d messages that went ahead %d have been handled, %d have died again, and of %d nothing is known after %s; the others stay",
+		return fmt.Sprintf("sent ahead: %d, of which %d were handled, %d died again, and of %d nothing is known after %s; the others stay",
 			e.Sent, e.Handled, e.Died, e.Waiting, e.Patience)
 	}
-	return fmt.Sprintf("of %d messages that went ahead %d have died again; the others stay", e.Sent, e.Died)
+	return fmt.Sprintf("sent ahead: %d, of which %d died again; the others stay", e.Sent, e.Died)
 }
 
 // canaryPoll is how often the inboxes are asked what became of canaries.

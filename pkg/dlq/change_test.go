@@ -444,7 +444,7 @@ func TestPlan(t *testing.T) {
 	done := event.NewID()
 	b.handle(db, done)
 	b.publish(deadLetter("a", work), deadLetter(done.String(), work), deadLetter("twin", work), deadLetter("twin", work), deadLetter("gone", "t.gone"))
-	plan, run, err := MakePlan(t.Context(), b.broker, Job{Do: Replay(), From: []Source{{Queue: dead}}, Inboxes: b.inboxes(db)})
+	plan, run, err := MakePlan(t.Context(), b.broker, Job{From: []Source{{Queue: dead}}, Inboxes: b.inboxes(db)})
 	if err != nil || len(plan.Messages) != 4 || run.Count(TargetGone) != 1 || len(b.ids(dead)) != 5 {
 		t.Fatalf("%+v, %+v, %v", plan, run, err)
 	}

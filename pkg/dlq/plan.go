@@ -56,10 +56,10 @@ func bodyHash(l *Letter) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// MakePlan plans to do j, and does nothing. The Run is what was found.
+// MakePlan plans to replay what j chooses, and does nothing. The Run is what was found.
 func MakePlan(ctx context.Context, b *broker.Broker, j Job) (Plan, Run, error) {
 	plan := Plan{Version: planVersion, ID: uuid.New(), MadeAt: time.Now().UTC().Truncate(time.Second), Force: j.Force, Messages: []Planned{}}
-	j.DryRun = true
+	j.Do, j.DryRun = Replay(), true
 	j.See = func(queue string, l Letter, _ broker.Message, o Outcome) {
 		p := keyOf(queue, &l)
 		p.Type, p.OrderID, p.Target, p.Verdict = l.Type, l.CorrelationID, o.Target, o.Verdict

@@ -45,7 +45,7 @@ func (m *meter) set(n int) {
 
 // canaries tells what has become of those that went ahead.
 func (m *meter) canaries(c dlq.Canaries) {
-	text := fmt.Sprintf("of %d sent ahead %d are handled, %d have died again, %d are on their way", c.Sent, c.Handled, c.Died, c.Waiting)
+	text := fmt.Sprintf("sent ahead: %d, of which %d were handled, %d died again, and %d are under way", c.Sent, c.Handled, c.Died, c.Waiting)
 	switch {
 	case m.bar != nil:
 		m.bar.Describe(text)

@@ -88,7 +88,7 @@ func printRun(w io.Writer, run dlq.Run, what verb, dry bool) error {
 		}
 	}
 	if c := run.Canary; c != nil {
-		fmt.Fprintf(w, "sent ahead: %d, of which %d were handled and %d died again\n", c.Sent, c.Handled, c.Died)
+		fmt.Fprintf(w, "sent ahead: %d, of which %d were handled, %d died again, and of %d nothing is known\n", c.Sent, c.Handled, c.Died, c.Waiting)
 	}
 	how := what.past
 	if dry {
