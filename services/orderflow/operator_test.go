@@ -287,6 +287,7 @@ func TestForeignQueue(t *testing.T) {
 		}
 		return nil
 	})
+	contain(t, operator.dlq(0, "list"), "billing_errors ") // found by way of the management API
 	if got := operator.dlqJSON("show", "billing_errors").Messages; len(got) != 3 || got[0].DiedIn != "billing" {
 		t.Errorf("shown %+v", got)
 	}
