@@ -84,7 +84,7 @@ func expectEnd(t *testing.T, cfg Config, files fstest.MapFS, within time.Duratio
 	}
 }
 
-const soon = 8 * time.Second // as late as a patience of a second may be noticed to be over
+const soon = 20 * time.Second // as late as a patience of a second may be noticed to be over
 
 func TestMigrateWaitsForTheLock(t *testing.T) {
 	t.Parallel()
@@ -120,10 +120,10 @@ func TestMigrateTakesItsTime(t *testing.T) {
 	t.Parallel()
 	env := devtest.New(t)
 	files := fstest.MapFS{
-		"common/00001_slow.sql": {Data: []byte("-- +goose Up\nSELECT pg_sleep(3);")},
+		"common/00001_slow.sql": {Data: []byte("-- +goose Up\nSELECT pg_sleep(6);")},
 		"own/00001_next.sql":    {Data: []byte("-- +goose Up\nCREATE TABLE next (n int);")},
 	}
-	applied, err := Migrate(t.Context(), Config{URL: env.DatabaseURL, Schema: "s", Patience: 2 * time.Second}, files, "common", "own")
+	applied, err := Migrate(t.Context(), Config{URL: env.DatabaseURL, Schema: "s", Patience: 5 * time.Second}, files, "common", "own")
 	if len(applied) != 2 || err != nil {
 		t.Errorf("applied %v, error %v", applied, err)
 	}
