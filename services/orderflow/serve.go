@@ -334,18 +334,6 @@ func (p *process) open(ctx context.Context, picked []service) ([]*part, error) {
 	return parts, nil
 }
 
-// allOf joins errors: those that say the same once, and those of what was only cut off by another's failure not at all.
-func allOf(failed <-chan error) error {
-	var errs []error
-	for err := range failed {
-		same := func(e error) bool { return e.Error() == err.Error() }
-		if len(errs) == 0 || !errors.Is(err, context.Canceled) && !slices.ContainsFunc(errs, same) {
-			errs = append(errs, err)
-		}
-	}
-	return errors.Join(errs...)
-}
-
 // joined makes one error of many, or nil of none. Those that say the same are told once, and what was only cut off because of the first not
 // at all.
 func joined(faults <-chan error) error {
