@@ -408,8 +408,9 @@ func TestNewIDFollowsFromTheEdit(t *testing.T) {
 		return m.ID
 	}
 	one, two := `{"data":{"customer_id":"bob"}}`, `{"data":{"customer_id":"eve"}}`
-	if made(one) != made(one) || made(one) == made(two) || made(one) == l.ID {
-		t.Errorf("%s, %s, %s of %s", made(one), made(one), made(two), l.ID)
+	first := made(one)
+	if again := made(one); again != first || made(two) == first || first == l.ID {
+		t.Errorf("%s, %s, %s of %s", first, again, made(two), l.ID)
 	}
 }
 
