@@ -2,7 +2,6 @@ package dlq
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -456,12 +455,12 @@ func TestPlan(t *testing.T) {
 	if plan.Messages[1].Verdict != Handled {
 		t.Errorf("planned %+v", plan.Messages[1])
 	}
-	text, err := json.Marshal(plan)
-	if err != nil {
+	var text bytes.Buffer
+	if err := plan.Write(&text); err != nil {
 		t.Fatal(err)
 	}
-	if plan, err = ReadPlan(bytes.NewReader(text)); err != nil {
-		t.Fatal(err)
+	if again, err := ReadPlan(&text); err != nil || !reflect.DeepEqual(again, plan) {
+		t.Fatalf("read as %+v, %v\nfrom %+v", again, err, plan)
 	}
 
 	other := deadLetter("a", work)
@@ -505,7 +504,7 @@ func TestPlan(t *testing.T) {
 
 func TestPlansThatAreNone(t *testing.T) {
 	for text, want := range map[string]string{
-		``: "it is no plan: EOF", `[]`: "it is no plan", `{"version":2}`: "a plan of version 2, this program reads version 1", `{"ver":1}`: "unknown field",
+		``: "it is no plan: EOF", `[]`: "it is no plan", `{"version":2}`: "it is a plan of version 2, this program reads version 1", `{"ver":1}`: "unknown field",
 		`{"version":1} {}`: "something follows it", `{"version":1,"messages":[{"dlq":"q","id":"1","body_sha256":"ab"}]}`: "message 1 has no queue, or no SHA-256",
 	} {
 		if _, err := ReadPlan(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {

@@ -1,6 +1,8 @@
 package dlq
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/google/uuid"
@@ -69,26 +72,119 @@ func MakePlan(ctx context.Context, b *broker.Broker, j Job) (Plan, Run, error) {
 	return plan, run, err
 }
 
+// Write writes a plan, a message a line, so that people can read it.
+func (p Plan) Write(w io.Writer) error {
+	messages := p.Messages
+	p.Messages = nil
+	head, err := json.MarshalIndent(p, "", "  ")
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(w)
+	out.Write(bytes.TrimSuffix(head, []byte("null\n}"))) // of messages, the last field
+	separator := "[\n    "
+	for _, m := range messages {
+		line, err := json.Marshal(m)
+		if err != nil {
+			return err
+		}
+		out.WriteString(separator)
+		out.Write(line)
+		separator = ",\n    "
+	}
+	if len(messages) == 0 {
+		out.WriteString("[")
+	}
+	out.WriteString("\n  ]\n}\n")
+	return out.Flush()
+}
+
 // ReadPlan reads a plan, and refuses what is none.
 func ReadPlan(in io.Reader) (Plan, error) {
-	var p Plan
-	decoder := json.NewDecoder(in)
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&p); err != nil {
+	p, err := readPlan(json.NewDecoder(in))
+	switch {
+	case errors.Is(err, errVersion):
+		return p, err
+	case err != nil:
 		return p, fmt.Errorf("it is no plan: %w", err)
 	}
-	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return p, errors.New("it is no plan: something follows it")
+	return p, nil
+}
+
+var errVersion = errors.New("this program reads version " + strconv.Itoa(planVersion))
+
+// readPlan reads one message after the other, since there may be very many.
+func readPlan(in *json.Decoder) (p Plan, err error) {
+	if err := expect(in, json.Delim('{')); err != nil {
+		return p, err
 	}
-	if p.Version != planVersion {
-		return p, fmt.Errorf("it is a plan of version %d, this program reads version %d", p.Version, planVersion)
-	}
-	for i, m := range p.Messages {
-		if hash, err := hex.DecodeString(m.Hash); m.DLQ == "" || err != nil || len(hash) != sha256.Size {
-			return p, fmt.Errorf("it is no plan: message %d has no queue, or no SHA-256 of its body", i+1)
+	head := map[string]json.RawMessage{}
+	for in.More() {
+		name, err := in.Token()
+		if err != nil {
+			return p, err
+		}
+		if name == "messages" {
+			err = readMessages(in, &p)
+		} else {
+			var value json.RawMessage
+			err = in.Decode(&value)
+			head[name.(string)] = value
+		}
+		if err != nil {
+			return p, err
 		}
 	}
+	if err := expect(in, json.Delim('}')); err != nil {
+		return p, err
+	}
+	if _, err := in.Token(); !errors.Is(err, io.EOF) {
+		return p, errors.New("something follows it")
+	}
+	messages := p.Messages
+	if err := strictly(head, &p); err != nil {
+		return p, err
+	}
+	if p.Messages = messages; p.Version != planVersion {
+		return p, fmt.Errorf("it is a plan of version %d, %w", p.Version, errVersion)
+	}
 	return p, nil
+}
+
+func expect(in *json.Decoder, want json.Delim) error {
+	got, err := in.Token()
+	if err == nil && got != want {
+		err = fmt.Errorf("%v where %v belongs", got, want)
+	}
+	return err
+}
+
+func readMessages(in *json.Decoder, p *Plan) error {
+	if err := expect(in, json.Delim('[')); err != nil {
+		return err
+	}
+	for in.More() {
+		var m Planned
+		if err := in.Decode(&m); err != nil {
+			return err
+		}
+		if hash, err := hex.DecodeString(m.Hash); m.DLQ == "" || err != nil || len(hash) != sha256.Size {
+			return fmt.Errorf("message %d has no queue, or no SHA-256 of its body", len(p.Messages)+1)
+		}
+		p.Messages = append(p.Messages, m)
+	}
+	return expect(in, json.Delim(']'))
+}
+
+// strictly reads what has no other fields than v has.
+func strictly(fields map[string]json.RawMessage, v any) error {
+	text, err := json.Marshal(fields)
+	if err != nil {
+		return err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	return decoder.Decode(v)
 }
 
 // Queues are the dead-letter queues that a plan touches.

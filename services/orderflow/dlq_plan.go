@@ -37,7 +37,7 @@ with their targets and with what the inbox of each target says. Changes nothing.
 				return fmt.Errorf("no plan was made: %w", err)
 			}
 			plan.MadeBy, plan.Where, plan.Host = operator(), c.where.text, d.VirtualHost()
-			return errors.Join(printJSON(cmd.OutOrStdout(), plan), printRun(cmd.ErrOrStderr(), run, c.what, true))
+			return errors.Join(plan.Write(cmd.OutOrStdout()), printRun(cmd.ErrOrStderr(), run, c.what, true))
 		})
 	}
 	c.chooseFlags(cmd, "plan")
