@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"sync"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -32,11 +31,8 @@ func (b *Broker) Depth(ctx context.Context, queue string) (int, error) {
 type Getter struct {
 	queue   string
 	session *session
-	tags    []string // of its consumers
-	pumps   sync.WaitGroup
-	waiting chan *Delivery
-	closing chan struct{}
-	early   map[uint64]*Delivery // what has come before its turn, by delivery tag
+	tags    int                  // of consumers, so far
+	ahead   map[uint64]*Delivery // what has come before its turn, by delivery tag
 	last    uint64               // the tag of what was taken last
 	runs    []run
 }
@@ -47,8 +43,12 @@ type run struct {
 	from, to uint64 // delivery tags
 }
 
-// lull is for how long nothing comes before a getter asks whether there is anything.
-const lull = 50 * time.Millisecond
+const (
+	// lull is for how long nothing comes before a getter asks whether there is anything.
+	lull = 50 * time.Millisecond
+	// stalled is for how long nothing comes, though there is something, before a getter gives up.
+	stalled = 30 * time.Second
+)
 
 // NewGetter opens a getter on a queue.
 func (b *Broker) NewGetter(ctx context.Context, queue string) (*Getter, error) {
@@ -56,86 +56,83 @@ func (b *Broker) NewGetter(ctx context.Context, queue string) (*Getter, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Getter{
-		queue: queue, session: &session{ch: ch, ledger: newLedger()},
-		waiting: make(chan *Delivery, 64), closing: make(chan struct{}), early: map[uint64]*Delivery{},
-	}, nil
+	return &Getter{queue: queue, session: &session{ch: ch, ledger: newLedger()}, ahead: map[uint64]*Delivery{}}, nil
 }
 
-// Ahead lets the broker send n more messages than so far before one of them is settled, without being asked for each. Those that come are
-// given back by Close, whether they were taken or not. Their order is the queue's where Ahead is called when there is no room left.
+// Ahead lets the broker send n messages, or those that there are, without being asked for each. They are the next ones, and given back by
+// Close whether they were taken or not. All of them have come when Ahead returns: one that was acknowledged before would make room for one
+// that nobody has asked for.
 func (g *Getter) Ahead(n int) error {
 	if err := g.session.ch.Qos(n, 0, false); err != nil {
 		return fmt.Errorf("set prefetch: %w", err)
 	}
-	tag := fmt.Sprintf("getter-%d-%06d", time.Now().UnixNano(), len(g.tags))
+	g.tags++
+	tag := fmt.Sprintf("getter-%d-%06d", time.Now().UnixNano(), g.tags)
 	in, err := g.session.ch.Consume(g.queue, tag, false, false, false, false, nil)
 	if err != nil {
 		return g.explain(err)
 	}
-	g.tags = append(g.tags, tag)
-	g.pumps.Go(func() {
-		for d := range in {
-			select {
-			case g.waiting <- newDelivery(&d, g.queue, g.session):
-			case <-g.closing:
+	err = g.collect(in, n)
+	if lost := g.session.ch.Cancel(tag, true); err == nil && lost != nil { // without an answer; see session.unsubscribe
+		err = g.explain(lost)
+	}
+	return err
+}
+
+// collect waits for n messages, or for all that there are.
+func (g *Getter) collect(in <-chan amqp.Delivery, n int) error {
+	quiet := time.NewTimer(lull)
+	defer quiet.Stop()
+	for heard := time.Now(); n > 0; {
+		select {
+		case d, open := <-in:
+			if !open {
+				return fmt.Errorf("get from queue %q: %w", g.queue, ErrNotConnected)
+			}
+			g.ahead[d.DeliveryTag] = newDelivery(&d, g.queue, g.session)
+			n, heard = n-1, time.Now()
+		case <-quiet.C:
+			left, err := g.ready()
+			switch {
+			case err != nil:
+				return err
+			case left == 0 && time.Since(heard) > 2*lull: // what was on its way has come
+				return nil
+			case time.Since(heard) > stalled:
+				return fmt.Errorf("get from queue %q: RabbitMQ has %d messages and sends none", g.queue, left)
 			}
 		}
-	})
+		quiet.Reset(lull)
+	}
 	return nil
+}
+
+// ready is how many messages wait in the queue.
+func (g *Getter) ready() (int, error) {
+	q, err := g.session.ch.QueueDeclarePassive(g.queue, true, false, false, false, nil)
+	if err != nil {
+		return 0, g.explain(err)
+	}
+	return q.Messages, nil
 }
 
 // Next takes the next message; it is nil where the queue is empty. The message is settled with Ack.
 func (g *Getter) Next() (*Delivery, error) {
-	for empty := 0; ; {
-		if d := g.early[g.last+1]; d != nil {
-			delete(g.early, d.tag)
-			g.take(d)
-			return d, nil
-		}
-		if len(g.tags) > 0 && g.receive() {
-			continue
-		}
-		d, err := g.get()
-		switch {
-		case err != nil:
+	d := g.ahead[g.last+1]
+	if d == nil {
+		var err error
+		if d, err = g.get(); d == nil || err != nil {
 			return nil, err
-		case d != nil:
-			g.early[d.tag] = d
-		case len(g.tags) == 0 || empty > 0:
-			return nil, nil
-		default:
-			empty++ // what was sent before may still be on its way through the library
 		}
 	}
-}
-
-func (g *Getter) take(d *Delivery) {
+	delete(g.ahead, d.tag)
 	g.last = d.tag
 	if n := len(g.runs); n > 0 && g.runs[n-1].consumer == d.consumer {
 		g.runs[n-1].to = d.tag
-		return
+	} else {
+		g.runs = append(g.runs, run{d.consumer, d.tag, d.tag})
 	}
-	g.runs = append(g.runs, run{d.consumer, d.tag, d.tag})
-}
-
-// receive waits for what the broker sends, and tells whether anything came.
-func (g *Getter) receive() bool {
-	select {
-	case d := <-g.waiting:
-		g.early[d.tag] = d
-		return true
-	default:
-	}
-	timer := time.NewTimer(lull)
-	defer timer.Stop()
-	select {
-	case d := <-g.waiting:
-		g.early[d.tag] = d
-		return true
-	case <-timer.C:
-		return false
-	}
+	return d, nil
 }
 
 func (g *Getter) get() (*Delivery, error) {
@@ -161,45 +158,73 @@ func (g *Getter) explain(err error) error {
 // there as soon as Close has returned, though the depth that RabbitMQ tells may lag behind; after a mere end of the channel the
 // queue would find out later, and RabbitMQ 4.3 would count that against the message.
 func (g *Getter) Close() error {
-	for _, tag := range g.tags {
-		if g.session.ch.Cancel(tag, true) != nil { // without an answer; see session.unsubscribe
-			break
-		}
-	}
 	g.flush()
-	err := g.giveBack()
-	err = cmp.Or(g.session.ch.Close(), err)
-	close(g.closing)
-	g.pumps.Wait()
-	return err
+	return cmp.Or(g.giveBack(), g.session.ch.Close())
 }
 
-// together is how many messages of one consumer a quorum queue takes back in their order. RabbitMQ 3.10 keeps them in a map, which Erlang
-// orders up to this size.
-const together = 32
+const (
+	// together is how many messages of one consumer a quorum queue takes back in their order. RabbitMQ 3.10 keeps them in a map, which
+	// Erlang orders up to this size.
+	together = 32
+	// underWay is how many commands to a quorum queue may be on their way. From 32 on (quorum_commands_soft_limit) RabbitMQ keeps them back,
+	// makes one of many, and the order is lost.
+	underWay = 24
+	// patience is how long the queue may take to tell of what it was given back. Who else takes messages may keep it from telling.
+	patience = time.Second
+)
 
 // giveBack gives back what is not settled, few by few, and never of two consumers at once: RabbitMQ would take that in an order of its own.
 func (g *Getter) giveBack() error {
 	g.session.mu.Lock()
 	defer g.session.mu.Unlock()
+	if more := len(g.ahead); more > 0 { // they came together, and last
+		first := g.last + 1
+		g.runs = append(g.runs, run{g.ahead[first].consumer, first, g.last + uint64(more)})
+	}
+	before, err := g.ready()
+	if err != nil {
+		return err
+	}
+	given, commands := 0, 0
 	for _, r := range g.runs {
 		n, last := 0, uint64(0)
-		for tag := range g.session.ledger.open(r.from, r.to) {
-			if n, last = n+1, tag; n < together {
-				continue
-			}
-			if err := g.session.ch.Nack(last, true, true); err != nil {
+		nack := func() error {
+			given, commands, n = given+n, commands+1, 0
+			if err := g.session.ch.Nack(last, true, true); err != nil || commands%underWay != 0 {
 				return err
 			}
-			n = 0
+			return g.await(before + given)
+		}
+		for tag := range g.session.ledger.open(r.from, r.to) {
+			if n, last = n+1, tag; n == together {
+				if err := nack(); err != nil {
+					return err
+				}
+			}
 		}
 		if n > 0 {
-			if err := g.session.ch.Nack(last, true, true); err != nil {
+			if err := nack(); err != nil {
 				return err
 			}
 		}
 	}
-	return g.session.ch.Nack(0, true, true) // and all that was not taken
+	if commands >= underWay {
+		if err := g.await(before + given); err != nil {
+			return err
+		}
+	}
+	return g.session.ch.Nack(0, true, true) // and what flush has taken
+}
+
+// await waits until so many messages are in the queue.
+func (g *Getter) await(depth int) error {
+	for until := time.Now().Add(patience); ; {
+		now, err := g.ready()
+		if err != nil || now >= depth || time.Now().After(until) {
+			return err
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 // flush waits until the queue knows of what was acknowledged. RabbitMQ does not answer to that: a channel with more than 32 commands

@@ -3,9 +3,11 @@ package dlq
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -42,6 +44,75 @@ func TestLookingChangesNothing(t *testing.T) {
 		depth, err := b.broker.Depth(t.Context(), dead)
 		return err == nil && depth == 20
 	})
+}
+
+// A queue of thousands keeps its order, too, wherever a look ends, and whatever comes meanwhile.
+func TestLookingAtManyChangesNothing(t *testing.T) {
+	b := newBench(t)
+	want := b.die(3000)
+	for look, max := range []int{0, 0, 1, 700, 2999, 1234, 0} {
+		seen := 0
+		_, err := Look(t.Context(), b.broker, Source{Queue: dead, Take: max}, func(Letter) error {
+			if seen++; seen == 600 {
+				late := deadLetter(fmt.Sprint("late ", look), work)
+				want = append(want, late.ID)
+				b.publish(late)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := b.ids(dead); !slices.Equal(got, want) {
+			t.Fatalf("look %d at %d messages turned them around: %s", look, max, firstDifference(got, want))
+		}
+	}
+}
+
+func firstDifference(got, want []string) string {
+	for i := range min(len(got), len(want)) {
+		if got[i] != want[i] {
+			return fmt.Sprintf("at %d: %q, want %q", i, got[i], want[i])
+		}
+	}
+	return fmt.Sprintf("%d of them, want %d", len(got), len(want))
+}
+
+// What a replay leaves keeps its order, and so does what dies meanwhile.
+func TestReplayOfManyKeepsTheOrder(t *testing.T) {
+	b := newBench(t)
+	var want []string
+	for i := range 3000 {
+		m := deadLetter(fmt.Sprint(i), work)
+		if m.CorrelationID = "all"; i%3 == 0 {
+			m.CorrelationID = "some"
+		} else {
+			want = append(want, m.ID)
+		}
+		b.publish(m)
+	}
+	b.look(dead, 0)
+	run := b.replay(Job{Order: "some", Progress: func(int) {}})
+	if got := b.ids(dead); run.Count(Replayed) != 1000 || !slices.Equal(got, want) {
+		t.Errorf("%d replayed; %s", run.Count(Replayed), firstDifference(got, want))
+	}
+	b.empty(work)
+	even, err := ParseFilter(`int(id) % 2 == 0`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	late := 0
+	run = b.replay(Job{Where: even, Progress: func(n int) {
+		late++
+		b.publish(deadLetter(fmt.Sprint("late ", late), work))
+	}})
+	want = slices.DeleteFunc(want, func(id string) bool { n, _ := strconv.Atoi(id); return n%2 == 0 })
+	for i := range late {
+		want = append(want, fmt.Sprint("late ", i+1))
+	}
+	if got := b.ids(dead); run.Count(Replayed) != 1000 || late < 2 || !slices.Equal(got, want) {
+		t.Errorf("%d replayed, %d late; %s", run.Count(Replayed), late, firstDifference(got, want))
+	}
 }
 
 func TestLookEndsAtAnError(t *testing.T) {

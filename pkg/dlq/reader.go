@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"time"
 
 	"orderflow/pkg/broker"
 )
@@ -15,17 +15,18 @@ type reader struct {
 	limit   int  // of what is taken; 0: none
 	depth   int  // of the queue when the reader began; known after the first call of next
 	taken   int  // what next returned
-	settled int  // how many of them will not be given back
-	room    int  // how many the broker may send and not yet see settled
+	ahead   int  // what the broker has sent, and next has not returned
+	settled int  // how many of those taken will not be given back
 	again   bool // the last one had been taken and given back before
 	fragile bool // see Source
-
-	first        *broker.Delivery // it was asked for, and takes no room
-	firstSettled int              // 1 if it is
+	began   time.Time
 }
 
-// step is how much room is made at a time: so many messages, of at most some MiB each, wait in memory for those who take them.
+// step is how many messages are sent ahead: so many, of at most some MiB each, wait in memory for those who take them.
 const step = 500
+
+// longestHold is how long messages are held. RabbitMQ closes the channel of who holds one for half an hour (consumer_timeout).
+const longestHold = 25 * time.Minute
 
 // wornAt is how often a message may have been delivered and not lose its life by the next few deliveries, where the queue has RabbitMQ 4's
 // limit of 20.
@@ -40,15 +41,7 @@ func newReader(ctx context.Context, b *broker.Broker, from Source) (*reader, err
 	if err != nil {
 		return nil, err
 	}
-	return &reader{getter: getter, limit: from.Take, fragile: from.Fragile}, nil
-}
-
-// settle takes note of what will not be given back.
-func (r *reader) settle(ds []*broker.Delivery) {
-	r.settled += len(ds)
-	if slices.Contains(ds, r.first) {
-		r.firstSettled = 1
-	}
+	return &reader{getter: getter, limit: from.Take, fragile: from.Fragile, began: time.Now()}, nil
 }
 
 // next takes a message; it is nil at the end.
@@ -56,16 +49,22 @@ func (r *reader) next() (*broker.Delivery, error) {
 	if r.taken > 0 && r.taken >= r.depth {
 		return nil, nil
 	}
-	if err := r.makeRoom(); err != nil {
-		return nil, err
+	if r.taken > r.settled && time.Since(r.began) > longestHold {
+		return nil, fmt.Errorf("%d messages that stay have been held for %s, and RabbitMQ takes back what is held for longer", r.taken-r.settled, longestHold)
+	}
+	if r.taken > 0 && r.ahead == 0 {
+		if err := r.sendAhead(); err != nil {
+			return nil, err
+		}
 	}
 	d, err := r.getter.Next()
 	if err != nil || d == nil {
 		return nil, err
 	}
 	if r.taken == 0 {
-		r.depth, r.first = int(d.Remaining)+1, d
+		r.depth = int(d.Remaining) + 1
 	}
+	r.ahead = max(r.ahead-1, 0)
 	r.taken++
 	r.again = d.Redelivered
 	if times, _ := d.Headers["x-delivery-count"].(int64); r.fragile && times >= wornAt {
@@ -74,32 +73,26 @@ func (r *reader) next() (*broker.Delivery, error) {
 	return d, nil
 }
 
-// makeRoom lets the broker send more where all the room is in use, but no more than will be taken: what is given back unseen would change
-// the queue's order.
-func (r *reader) makeRoom() error {
-	if r.taken == 0 || r.used() < r.room {
-		return nil
-	}
+// sendAhead lets the broker send more, but no more than will be taken.
+func (r *reader) sendAhead() error {
 	wanted := r.depth
 	if r.limit > 0 {
 		wanted = min(wanted, r.limit)
 	}
-	more := min(wanted-r.taken, step)
-	if more <= 0 {
+	if r.ahead = min(wanted-r.taken, step); r.ahead <= 0 {
+		r.ahead = 0
 		return nil
 	}
-	r.room += more
-	return r.getter.Ahead(more)
+	return r.getter.Ahead(r.ahead)
 }
-
-// used is how much of the room is in use.
-func (r *reader) used() int { return (r.taken - 1) - (r.settled - r.firstSettled) }
 
 // close gives back what was taken and not settled, so that the queue has its old order. A quorum queue keeps what was given back
 // in a queue of its own, which it hands out first: to give back a part of that would turn it around, and the getter takes and gives back
-// two where something was settled. So what was sent ahead and the rest of that are taken, too, before all is given back.
+// two where something was settled. So the rest of that is taken, too, before all is given back, and where nobody knows whether a queue
+// does as said, everything is.
 func (r *reader) close() error {
-	for r.used() < r.room || r.again {
+	r.limit = 0
+	for r.again || r.fragile {
 		if d, err := r.next(); d == nil || err != nil {
 			break // a lost connection gives everything back
 		}

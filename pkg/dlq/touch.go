@@ -95,7 +95,7 @@ func settle(done []*held) error {
 		if err := broker.Ack(deliveries); err != nil {
 			return err
 		}
-		from.settle(deliveries)
+		from.settled += len(deliveries)
 	}
 	return nil
 }
