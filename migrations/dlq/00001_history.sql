@@ -9,7 +9,7 @@ CREATE TABLE history (
     run_id     uuid        NOT NULL, -- one call of the command
     plan_id    uuid,                 -- of dlq apply
     action     text        NOT NULL, -- replay, edit, drop, import
-    outcome    text        NOT NULL, -- replayed, edited, dropped, imported, refused, unknown …
+    outcome    text        NOT NULL, -- replayed, edited, dropped, imported; unknown: sent, and not confirmed
     message_id text        NOT NULL, -- as it was in the dead-letter queue
     sent_id    text        NOT NULL, -- of what was sent instead; '' where nothing was
     type       text        NOT NULL,
@@ -22,6 +22,7 @@ CREATE TABLE history (
 CREATE INDEX ON history (order_id, id);
 CREATE INDEX ON history (message_id, id);
 CREATE INDEX ON history (run_id, id);
+CREATE INDEX ON history (plan_id) WHERE plan_id IS NOT NULL;
 CREATE INDEX ON history (at);
 
 -- +goose StatementBegin

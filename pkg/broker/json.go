@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ type onFile struct {
 	ContentEncoding exact            `json:"content_encoding,omitzero"`
 	ReplyTo         exact            `json:"reply_to,omitzero"`
 	Priority        uint8            `json:"priority,omitzero"`
-	Timestamp       int64            `json:"timestamp,omitzero"` // seconds since 1970, as AMQP has it
+	Timestamp       *int64           `json:"timestamp,omitzero"` // seconds since 1970, as AMQP has it
 	Headers         map[string]field `json:"headers,omitempty"`
 	Body            exact            `json:"body"`
 }
@@ -37,7 +38,7 @@ func (m Message) MarshalJSON() ([]byte, error) {
 		Headers: make(map[string]field, len(m.Headers)),
 	}
 	if !m.Timestamp.IsZero() {
-		f.Timestamp = m.Timestamp.Unix()
+		f.Timestamp = new(m.Timestamp.Unix())
 	}
 	for name, value := range m.Headers {
 		if !utf8.ValidString(name) {
@@ -55,15 +56,17 @@ var counters = []string{"x-delivery-count", "x-acquired-count"}
 // UnmarshalJSON implements json.Unmarshaler.
 func (m *Message) UnmarshalJSON(text []byte) error {
 	var f onFile
-	if err := json.Unmarshal(text, &f); err != nil {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&f); err != nil {
 		return err
 	}
 	*m = Message{
 		ID: string(f.ID), Type: string(f.Type), CorrelationID: string(f.CorrelationID), AppID: string(f.AppID), ContentType: string(f.ContentType),
 		ContentEncoding: string(f.ContentEncoding), ReplyTo: string(f.ReplyTo), Priority: f.Priority, Body: []byte(f.Body),
 	}
-	if f.Timestamp != 0 {
-		m.Timestamp = time.Unix(f.Timestamp, 0)
+	if f.Timestamp != nil {
+		m.Timestamp = time.Unix(*f.Timestamp, 0)
 	}
 	if len(f.Headers) > 0 {
 		m.Headers = make(map[string]any, len(f.Headers))
@@ -151,6 +154,9 @@ func (f field) MarshalJSON() ([]byte, error) {
 	case amqp.Table:
 		table := make(map[string]field, len(v))
 		for name, one := range v {
+			if !utf8.ValidString(name) {
+				return nil, fmt.Errorf("header %q: its name is no UTF-8", name)
+			}
 			table[name] = field{one}
 		}
 		return typed("table", table)

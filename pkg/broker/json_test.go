@@ -26,7 +26,7 @@ func everything() Message {
 }
 
 func TestMessageAsJSONIsTheSame(t *testing.T) {
-	for name, m := range map[string]Message{"everything": everything(), "nothing": {Body: []byte{}}, "text": {Body: []byte(`{"a":"ü"}`)}} {
+	for name, m := range map[string]Message{"everything": everything(), "nothing": {Body: []byte{}}, "text": {Body: []byte(`{"a":"ü"}`), Timestamp: time.Unix(0, 0)}} {
 		text, err := json.Marshal(m)
 		if err != nil {
 			t.Fatal(err)
@@ -63,6 +63,7 @@ func TestMessageFromWrongJSON(t *testing.T) {
 		`{"body":{"b64":""}}`:              `neither a text nor base64`,
 		`{"body":{"base64":"%"}}`:          `illegal base64`,
 		`{"body":7}`:                       `cannot unmarshal`,
+		`{"boby":"7"}`:                     `unknown field`,
 	} {
 		var m Message
 		if err := json.Unmarshal([]byte(text), &m); err == nil || !strings.Contains(err.Error(), want) {

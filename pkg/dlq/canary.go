@@ -2,6 +2,7 @@ package dlq
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -51,14 +52,14 @@ type watch struct {
 	stop   context.CancelFunc
 	tapped map[string]bool // targets
 	taps   sync.WaitGroup
-	dead   chan broker.Message // what dies anew
-	lost   chan error          // a tap
-	open   map[canary]bool     // those that nothing is known of
+	dead   chan broker.Message  // what dies anew
+	lost   chan error           // a tap
+	open   map[canary]uuid.UUID // those that nothing is known of, and the ids of their events
 	seen   Canaries
 }
 
 func newWatch() *watch {
-	w := &watch{tapped: map[string]bool{}, dead: make(chan broker.Message, 64), lost: make(chan error, 1), open: map[canary]bool{}}
+	w := &watch{tapped: map[string]bool{}, dead: make(chan broker.Message, 64), lost: make(chan error, 1), open: map[canary]uuid.UUID{}}
 	w.ctx, w.stop = context.WithCancel(context.Background())
 	return w
 }
@@ -67,7 +68,7 @@ func newWatch() *watch {
 func (c *watch) tap(ctx context.Context, b *broker.Broker, queue string) error {
 	tap, err := b.Tap(ctx, broker.DeadLetterExchange(queue), "#")
 	if err != nil {
-		return fmt.Errorf("see which of the canaries die again: %w", err)
+		return fmt.Errorf("whether canaries die again is seen at the exchange that dead letters of %s go through: %w", queue, err)
 	}
 	c.tapped[queue] = true
 	c.taps.Go(func() {
@@ -88,25 +89,32 @@ func (c *watch) hear(m *broker.Message) {
 	}
 }
 
-type canary struct{ id, queue string }
+// canary is one that went ahead, by what its death and its inbox know it by.
+type canary struct {
+	id    string // of the message
+	queue string
+}
 
-// newCanary writes the id as the inbox does, where it is one of an event.
-func newCanary(id, queue string) canary {
-	if parsed, err := uuid.Parse(id); err == nil {
-		id = parsed.String()
+// sentAhead is how many canaries have been sent.
+func (w *task) sentAhead() int {
+	if w.watch == nil {
+		return 0
 	}
-	return canary{id, queue}
+	return w.watch.seen.Sent
 }
 
 // beforeCanary sees to it that nothing that becomes of canaries is missed.
 func (w *task) beforeCanary(ctx context.Context, some []*held) error {
-	if w.touched >= w.Canary.Send {
+	if w.sentAhead() >= w.Canary.Send {
 		return nil
 	}
 	if w.watch == nil {
 		w.watch = newWatch()
 	}
 	for _, h := range some {
+		if h.ID == "" {
+			return errors.New("a message without an id cannot go ahead: nobody could tell what becomes of it")
+		}
 		if target := h.outcome.Target; !w.watch.tapped[target] {
 			if err := w.watch.tap(ctx, w.broker, target); err != nil {
 				return err
@@ -116,25 +124,37 @@ func (w *task) beforeCanary(ctx context.Context, some []*held) error {
 	return nil
 }
 
-// afterCanary waits, when the last canary is sent, and tells whether the others may follow.
+// afterCanary waits, when the last canary is sent, and tells whether the others may follow. What the inbox has handled before is none: it
+// has no effect.
 func (w *task) afterCanary(ctx context.Context, done []*held) error {
 	if w.watch == nil || w.watch.seen.Sent >= w.Canary.Send {
 		return nil
 	}
 	for _, h := range done {
-		w.watch.open[newCanary(h.copy.ID, h.outcome.Target)] = true
+		if h.outcome.Verdict != Handled {
+			id, _ := eventID(h.copy)
+			w.watch.open[canary{h.copy.ID, h.outcome.Target}] = id
+			w.watch.seen.Sent++
+		}
 	}
-	w.watch.seen.Sent += len(done)
 	if w.watch.seen.Sent < w.Canary.Send {
 		return nil
 	}
-	err := w.await(ctx)
-	w.watch.close()
-	return err
+	return w.await(ctx)
 }
 
+// lastCanaries waits for those that were sent where there were no others to follow.
+func (w *task) lastCanaries(ctx context.Context) error {
+	if sent := w.sentAhead(); sent == 0 || sent >= w.Canary.Send {
+		return nil
+	}
+	return w.await(ctx)
+}
+
+// await waits until it is known what became of the canaries.
 func (w *task) await(ctx context.Context) error {
 	c := w.watch
+	defer c.close()
 	patience := time.NewTimer(w.Canary.Patience)
 	defer patience.Stop()
 	poll := time.NewTicker(canaryPoll)
@@ -169,7 +189,8 @@ func (w *task) await(ctx context.Context) error {
 
 // died takes note of a canary that has died again. What else dies meanwhile is none.
 func (c *watch) died(l Letter, run string) {
-	if one := newCanary(l.ID, l.Queue); l.ReplayID == run && c.open[one] {
+	one := canary{l.ID, l.Queue}
+	if _, open := c.open[one]; open && l.ReplayID == run {
 		delete(c.open, one)
 		c.seen.Died++
 	}
@@ -178,8 +199,8 @@ func (c *watch) died(l Letter, run string) {
 // askFor takes note of the canaries that were handled.
 func (w *task) askFor(ctx context.Context) error {
 	ids := map[string][]uuid.UUID{}
-	for one := range w.watch.open {
-		if id, err := uuid.Parse(one.id); err == nil && w.Inboxes[one.queue] != nil {
+	for one, id := range w.watch.open {
+		if id != uuid.Nil && w.Inboxes[one.queue] != nil {
 			ids[one.queue] = append(ids[one.queue], id)
 		}
 	}
@@ -188,24 +209,27 @@ func (w *task) askFor(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		for id := range handled {
-			delete(w.watch.open, canary{id.String(), queue})
-			w.watch.seen.Handled++
+		for one, id := range w.watch.open {
+			if one.queue == queue && handled[id] {
+				delete(w.watch.open, one)
+				w.watch.seen.Handled++
+			}
 		}
 	}
 	return nil
 }
 
-// outOfPatience decides about the canaries of which nothing is known. Where there is no inbox, those that have not died are well.
+// outOfPatience decides about the canaries of which nothing is known. Where there is no inbox nobody could tell that they were handled: with
+// Force, those that have not died are well.
 func (w *task) outOfPatience() error {
 	c := w.watch
 	for one := range c.open {
-		if w.Inboxes[one.queue] == nil {
+		if w.Inboxes[one.queue] == nil && w.Force {
 			delete(c.open, one)
-			c.seen.Handled++
 		}
 	}
-	if c.seen.Waiting = len(c.open); c.seen.Waiting > 0 {
+	c.seen.Waiting = c.seen.Sent - c.seen.Handled - c.seen.Died
+	if len(c.open) > 0 {
 		return &CanaryError{Canaries: c.seen, Patience: w.Canary.Patience}
 	}
 	return nil

@@ -235,57 +235,57 @@ func TestDropAndImport(t *testing.T) {
 	}
 
 	history := &History{DB: db, Who: "x"}
-	for n, want := range []Imported{{Imported: map[string]int{dead: 4}}, {Imported: map[string]int{}, There: 4}} {
-		got, err := Import(t.Context(), b.broker, path, "", history)
+	from := []Source{{Queue: dead}}
+	for n, want := range []Imported{{Imported: map[string]int{dead: 3}, Twice: 1}, {Imported: map[string]int{}, There: 3, Twice: 1}} {
+		got, err := Import(t.Context(), b.broker, path, "", from, history)
 		if want.RunID = got.RunID; err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("import %d: %+v, %v", n+1, got, err)
 		}
 	}
 	after := withoutCount(b.look(dead, 0))
-	if !reflect.DeepEqual(after, before) {
+	if before = before[:3]; !reflect.DeepEqual(after, before) {
 		t.Errorf("came back as\n%+v\nfrom\n%+v", after, before)
 	}
-	if got, err := Import(t.Context(), b.broker, path, "t.other.dlq", nil); err != nil || got.Imported["t.other.dlq"] != 4 {
+	if got, err := Import(t.Context(), b.broker, path, "t.other.dlq", []Source{{Queue: "t.other.dlq"}}, nil); err != nil || got.Imported["t.other.dlq"] != 3 {
 		t.Errorf("elsewhere: %+v, %v", got, err)
 	}
-	if entries, err := history.Entries(t.Context(), HistoryQuery{Message: "twin", Limit: 9}); err != nil || len(entries) != 2 || entries[0].Outcome != "imported" {
+	if entries, err := history.Entries(t.Context(), HistoryQuery{Message: "twin", Limit: 9}); err != nil || len(entries) != 1 || entries[0].Outcome != "imported" {
 		t.Errorf("history %+v, %v", entries, err)
 	}
 }
 
 // A file that is wrong somewhere is refused before anything is done.
 func TestImportOfAWrongFile(t *testing.T) {
-	b := newBench(t)
 	path := filepath.Join(t.TempDir(), "wrong")
 	for text, want := range map[string]string{
-		`{"dlq":"t.work.dlq","message":{"body":"x"}}` + "\n" + `{"dlq":"t.work.d`: "line 2: unexpected EOF",
-		`{"message":{"body":"x"}}`:                        "line 1: nothing tells which dead-letter queue",
-		`{"dlq":"t.none.dlq","message":{"body":"x"}}`:     "no such queue",
-		`{"dlq":"t.work.dlq","message":{"headers":[]}}`:   "line 1: ",
-		`{"dlq":"t.work.dlq","message":{"body":"x"}} xyz`: "line 1: something follows the message",
+		`{"dlq":"t.work.dlq","message":{"body":"x"}}` + "\n" + `{"dlq":"t.work.d`: "line 2: it is cut off: its message has not left its queue",
+		`{"specversion":"1.0","id":"1"}`:                                          "line 1: json: unknown field",
+		`{"dlq":"t.work.dlq"}`:                                                    "line 1: it has no message",
+		`{"dlq":"t.work.dlq","message":{"bodi":"x"}}`:                             "line 1: json: unknown field",
+		`{"dlq":"t.work.dlq","message":{"headers":[]}}`:                           "line 1: ",
+		`{"dlq":"t.work.dlq","message":{"body":"x"}} xyz`:                         "line 1: something follows the message",
 	} {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := Import(t.Context(), b.broker, path, "", nil); err == nil || !strings.Contains(err.Error(), want) {
+		write(t, path, text)
+		if _, err := StoredQueues(path); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)
 		}
 	}
-	if left := b.ids(dead); len(left) != 0 {
-		t.Errorf("imported %v", left)
-	}
 }
 
-// A line that was not written to its end is cut off: its message was not removed.
-func TestStoreCutsOffHalfALine(t *testing.T) {
+// A line that was not written to its end is cut off: its message was not removed. Nothing else is.
+func TestStoreMendsTheEnd(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "kept")
-	for text, want := range map[string]string{"": "", "whole\n": "whole\n", "whole\nha": "whole\n", "ha": "", strings.Repeat("x", 200_000) + "\n" + strings.Repeat("y", 200_000): strings.Repeat("x", 200_000) + "\n"} {
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	line := `{"dlq":"q","message":{"id":"0","body":"` + strings.Repeat("x", 100_000) + `"}}`
+	for text, want := range map[string]string{
+		"": "", line + "\n": line + "\n", line + "\n" + line[:60_000]: line + "\n", line[:3]: "", line: line + "\n", line + "\n" + line: line + "\n" + line + "\n",
+	} {
+		write(t, path, text)
 		store, err := OpenStore(path, true)
 		if err != nil {
 			t.Fatal(err)
+		}
+		if _, err := OpenStore(path, true); err == nil || !strings.Contains(err.Error(), "another process writes to it") {
+			t.Errorf("opened twice: %v", err)
 		}
 		if err := store.keep([]*held{{Letter: Letter{Message: broker.Message{ID: "1"}}, tally: &Tally{Queue: "q"}}}); err != nil {
 			t.Fatal(err)
@@ -295,6 +295,17 @@ func TestStoreCutsOffHalfALine(t *testing.T) {
 		if want += `{"dlq":"q","message":{"id":"1","body":""}}` + "\n"; err != nil || string(got) != want {
 			t.Errorf("%.20q became %.80q, %v", text, got, err)
 		}
+	}
+	write(t, path, "what I must not forget")
+	if _, err := OpenStore(path, true); err == nil || !strings.Contains(err.Error(), "no dead letter, nothing is added") {
+		t.Errorf("a file of something else: %v", err)
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -478,6 +489,7 @@ func TestPlan(t *testing.T) {
 		{job, 3, 1, 0, []string{"gone", "a", "later"}},
 		{job, 0, 4, 0, []string{"gone", "a", "later"}},
 	} {
+		want.job.From = []Source{{Queue: dead}}
 		got, err := Apply(t.Context(), b.broker, plan, want.job)
 		if n == 0 {
 			got.Gone = got.Gone[:0] // of a call that was stopped, more is not met
@@ -490,6 +502,7 @@ func TestPlan(t *testing.T) {
 			t.Errorf("call %d left %v, want %v", n+1, left, want.left)
 		}
 	}
+	job.From = []Source{{Queue: dead}}
 	again := deadLetter("a", work) // it has died again: that is another dead letter
 	again.Headers[flow.HeaderReplays] = int64(1)
 	b.publish(again)
@@ -565,8 +578,13 @@ func TestCanaryOfWhichNothingIsHeard(t *testing.T) {
 	if !errors.As(err, &unheard) || unheard.Waiting != 1 || run.Count(Replayed) != 1 || len(b.ids(dead)) != 2 {
 		t.Errorf("%+v, %v", run, err)
 	}
-	job.Inboxes = nil // nobody can tell: what has not died is well
-	if run, err := Do(t.Context(), b.broker, job); err != nil || run.Count(Replayed) != 2 || *run.Canary != (Canaries{Sent: 1, Handled: 1}) {
+	job.Inboxes = nil // nobody can tell
+	if run, err := Do(t.Context(), b.broker, job); !errors.As(err, &unheard) || run.Count(Replayed) != 1 {
+		t.Errorf("%+v, %v", run, err)
+	}
+	b.publish(deadLetter(event.NewID().String(), work))
+	job.Force = true // what has not died is well
+	if run, err := Do(t.Context(), b.broker, job); err != nil || run.Count(Replayed) != 2 || *run.Canary != (Canaries{Sent: 1, Waiting: 1}) {
 		t.Errorf("%+v, %+v, %v", run, run.Canary, err)
 	}
 }

@@ -22,45 +22,31 @@ type History struct {
 	Plan uuid.UUID // that is applied; zero where none is
 }
 
-// note writes down what happened to letters: what was done, and what may have been done.
-func (h *History) note(ctx context.Context, run string, do Action, some []*held) error {
-	if h == nil || h.DB == nil {
-		return nil
-	}
-	rows := make([][]any, 0, len(some))
-	for _, l := range some {
-		if fate := l.outcome.Fate; fate == do.Done || fate == Unknown {
-			rows = append(rows, h.row(run, do, l))
-		}
-	}
-	return h.add(ctx, rows)
+// deed is what was done with a dead letter.
+type deed struct {
+	fate     Fate
+	letter   *Letter // as it was
+	sent     string  // the id of what was sent; "" where nothing was
+	from, to string  // queues
+	file     string
 }
 
 var historyColumns = []string{"who", "run_id", "plan_id", "action", "outcome", "message_id", "sent_id", "type", "order_id", "body_hash",
 	"from_queue", "to_queue", "to_file"}
 
-func (h *History) row(run string, do Action, l *held) []any {
-	hash := sha256.Sum256(l.Body)
-	var plan any
-	if h.Plan != uuid.Nil {
-		plan = h.Plan
-	}
-	sent, to, file := "", "", ""
-	if do.Send != nil {
-		sent, to = l.copy.ID, l.outcome.Target
-	}
-	if do.Keep != nil {
-		file = do.Keep.path
-	}
-	return []any{h.Who, uuid.MustParse(run), plan, do.Name, string(l.outcome.Fate), storable(l.ID), storable(sent), storable(l.Type),
-		storable(l.CorrelationID), hash[:], storable(l.tally.Queue), storable(to), file}
-}
-
-func (h *History) add(ctx context.Context, rows [][]any) error {
-	if len(rows) == 0 {
+// note writes down what one run of a command has done.
+func (h *History) note(ctx context.Context, run, action string, deeds []deed) error {
+	if h == nil || h.DB == nil || len(deeds) == 0 {
 		return nil
 	}
-	_, err := h.DB.CopyFrom(ctx, pgx.Identifier{"history"}, historyColumns, pgx.CopyFromRows(rows))
+	id := uuid.MustParse(run)
+	rows := pgx.CopyFromSlice(len(deeds), func(i int) ([]any, error) {
+		d := &deeds[i]
+		hash := sha256.Sum256(d.letter.Body)
+		return []any{h.Who, id, orNull(h.Plan), action, string(d.fate), storable(d.letter.ID), storable(d.sent), storable(d.letter.Type),
+			storable(d.letter.CorrelationID), hash[:], storable(d.from), storable(d.to), storable(d.file)}, nil
+	})
+	_, err := h.DB.CopyFrom(ctx, pgx.Identifier{"history"}, historyColumns, rows)
 	return err
 }
 

@@ -11,69 +11,21 @@ import (
 	"orderflow/pkg/broker"
 )
 
+// imported is the fate of what came from a file.
+const imported Fate = "imported"
+
 // Imported says what became of the messages of a file.
 type Imported struct {
 	RunID    string         `json:"run_id"`
 	Imported map[string]int `json:"imported"` // by dead-letter queue
 	There    int            `json:"already_there"`
+	Twice    int            `json:"twice_in_the_file"`
 }
 
-// Import puts messages, as a Store has them, into their dead-letter queues, or all of them into queue where that is not "". One that is there
-// already, with the same id and body, is left out, so that what was interrupted can be run again.
-func Import(ctx context.Context, b *broker.Broker, path, queue string, history *History) (Imported, error) {
-	in := Imported{RunID: uuid.NewString(), Imported: map[string]int{}}
-	queues, err := storedQueues(path, queue)
-	if err != nil {
-		return in, err
-	}
-	there := map[Planned]int{}
-	for _, name := range queues {
-		if _, err := Look(ctx, b, Source{Queue: name}, func(l Letter) error {
-			there[identity(name, l.Message)]++
-			return nil
-		}); err != nil {
-			return in, fmt.Errorf("look at %s: %w", name, err)
-		}
-	}
-	publisher := b.NewPublisher()
-	patient, stop := context.WithTimeout(ctx, connectLimit)
-	defer stop()
-	if err := publisher.Await(patient); err != nil {
-		return in, err
-	}
-	i := importing{Imported: &in, publisher: publisher, history: history}
+// StoredQueues lists the dead-letter queues that the messages of a file come from. It reads the file to its end, so that one that is wrong
+// somewhere is refused as a whole.
+func StoredQueues(path string) (queues []string, err error) {
 	err = ReadStore(path, func(s Stored) error {
-		if queue != "" {
-			s.DLQ = queue
-		}
-		if key := identity(s.DLQ, s.Message); there[key] > 0 {
-			there[key]--
-			in.There++
-			return nil
-		}
-		i.batch = append(i.batch, s)
-		if len(i.batch) < inFlight {
-			return nil
-		}
-		return i.flush(ctx)
-	})
-	return in, errors.Join(err, i.flush(ctx))
-}
-
-func identity(queue string, m broker.Message) Planned {
-	l := Read(m)
-	return keyOf(queue, &l)
-}
-
-// storedQueues reads a file to its end before anything is done, so that one that is wrong somewhere is refused as a whole.
-func storedQueues(path, queue string) (queues []string, err error) {
-	err = ReadStore(path, func(s Stored) error {
-		if queue != "" {
-			s.DLQ = queue
-		}
-		if s.DLQ == "" {
-			return errors.New("nothing tells which dead-letter queue it belongs to; name one by --queue")
-		}
 		if !slices.Contains(queues, s.DLQ) {
 			queues = append(queues, s.DLQ)
 		}
@@ -82,11 +34,70 @@ func storedQueues(path, queue string) (queues []string, err error) {
 	return queues, err
 }
 
+// Import puts the messages of a file, as a Store has them, into their dead-letter queues, or all of them into queue where that is not "". One
+// that is there already, with the same id and body, is left out, so that what was interrupted can be run again; and so is one that is in the
+// file twice, since an interrupted drop writes some again. from are the queues that are written to. A message comes without its CC and BCC,
+// which would send it to other queues, too.
+func Import(ctx context.Context, b *broker.Broker, path, queue string, from []Source, history *History) (Imported, error) {
+	i := importing{
+		Imported: Imported{RunID: uuid.NewString(), Imported: map[string]int{}}, history: history, there: map[identity]bool{}, seen: map[identity]bool{},
+	}
+	for _, source := range from {
+		if _, err := Look(ctx, b, source, func(l Letter) error {
+			i.there[identify(source.Queue, &l)] = true
+			return nil
+		}); err != nil {
+			return i.Imported, fmt.Errorf("look at %s: %w", source.Queue, err)
+		}
+	}
+	i.publisher = b.NewPublisher()
+	patient, stop := context.WithTimeout(ctx, connectLimit)
+	defer stop()
+	if err := i.publisher.Await(patient); err != nil {
+		return i.Imported, err
+	}
+	err := ReadStore(path, func(s Stored) error {
+		if queue != "" {
+			s.DLQ = queue
+		}
+		if i.knows(s) {
+			return nil
+		}
+		if i.batch = append(i.batch, s); len(i.batch) < inFlight {
+			return nil
+		}
+		return i.flush(ctx)
+	})
+	return i.Imported, errors.Join(err, i.flush(ctx))
+}
+
+// identity is what makes two messages of a queue the same.
+type identity struct{ queue, id, hash string }
+
+func identify(queue string, l *Letter) identity { return identity{queue, l.ID, bodyHash(l)} }
+
+// importing is an Import under way.
 type importing struct {
-	*Imported
+	Imported
 	publisher *broker.Publisher
 	history   *History
+	there     map[identity]bool // in the queues, before
+	seen      map[identity]bool // in the file, so far; but for those without an id, of which nobody can tell
 	batch     []Stored
+}
+
+// knows tells whether a message is left out, and counts it then.
+func (i *importing) knows(s Stored) bool {
+	key := identify(s.DLQ, &Letter{Message: s.Message})
+	switch {
+	case i.seen[key]:
+		i.Twice++
+		return true
+	case i.there[key]:
+		i.There++
+	}
+	i.seen[key] = s.Message.ID != ""
+	return i.there[key]
 }
 
 // flush publishes what has been gathered.
@@ -101,22 +112,30 @@ func (i *importing) flush(ctx context.Context) error {
 	messages := make([]broker.Message, len(batch))
 	for n, s := range batch {
 		messages[n] = s.Message
+		delete(messages[n].Headers, "CC")
+		delete(messages[n].Headers, "BCC")
 		messages[n].RoutingKey, messages[n].Mandatory = s.DLQ, true
 	}
-	var arrived []*held
+	var deeds []deed
 	var failed error
 	for n, err := range i.publisher.PublishAll(begun, messages) {
-		if err != nil {
-			failed = fmt.Errorf("message %s: %w", batch[n].Message.ID, err)
+		l := Read(batch[n].Message)
+		d := deed{fate: imported, letter: &l, sent: l.ID, to: batch[n].DLQ}
+		switch {
+		case err == nil:
+			i.Imported.Imported[d.to]++
+		case fateOf(err, imported) == Unknown:
+			d.fate, failed = Unknown, err
+		default:
+			failed = fmt.Errorf("message %q: %w", l.ID, err)
 			continue
 		}
-		l := &held{Letter: Read(batch[n].Message), copy: messages[n], outcome: Outcome{Fate: imported, Target: batch[n].DLQ}, tally: &Tally{}}
-		arrived = append(arrived, l)
-		i.Imported.Imported[batch[n].DLQ]++
+		deeds = append(deeds, d)
 	}
-	act := Action{Name: "import", Done: imported, Send: func(*Letter, string) (broker.Message, error) { return broker.Message{}, nil }}
-	return errors.Join(failed, i.history.note(begun, i.RunID, act, arrived))
+	told, stop := context.WithTimeout(context.WithoutCancel(ctx), finishLimit)
+	defer stop()
+	if err := i.history.note(told, i.RunID, "import", deeds); err != nil {
+		failed = errors.Join(failed, fmt.Errorf("%d messages were imported, but that is not in the history: %w", len(deeds), err))
+	}
+	return failed
 }
-
-// imported is the fate of what came from a file.
-const imported Fate = "imported"

@@ -27,6 +27,7 @@ type Plan struct {
 	MadeBy   string    `json:"made_by"`
 	Host     string    `json:"virtual_host"`
 	Where    string    `json:"where,omitempty"` // how they were chosen, for people
+	Order    string    `json:"order,omitempty"` // they are of this order, and replayed in the order in which their events were made
 	Force    bool      `json:"force,omitempty"` // also what no inbox remembers
 	Messages []Planned `json:"messages"`
 }
@@ -61,7 +62,7 @@ func bodyHash(l *Letter) string {
 
 // MakePlan plans to replay what j chooses, and does nothing. The Run is what was found.
 func MakePlan(ctx context.Context, b *broker.Broker, j Job) (Plan, Run, error) {
-	plan := Plan{Version: planVersion, ID: uuid.New(), MadeAt: time.Now().UTC().Truncate(time.Second), Force: j.Force, Messages: []Planned{}}
+	plan := Plan{Version: planVersion, ID: uuid.New(), MadeAt: time.Now().UTC().Truncate(time.Second), Order: j.Order, Force: j.Force, Messages: []Planned{}}
 	j.Do, j.DryRun = Replay(), true
 	j.See = func(queue string, l Letter, _ broker.Message, o Outcome) {
 		p := keyOf(queue, &l)
@@ -142,7 +143,11 @@ func readPlan(in *json.Decoder) (p Plan, err error) {
 		return p, errors.New("something follows it")
 	}
 	messages := p.Messages
-	if err := strictly(head, &p); err != nil {
+	text, err := json.Marshal(head)
+	if err != nil {
+		return p, err
+	}
+	if err := strictly(text, &p); err != nil {
 		return p, err
 	}
 	if p.Messages = messages; p.Version != planVersion {
@@ -176,17 +181,6 @@ func readMessages(in *json.Decoder, p *Plan) error {
 	return expect(in, json.Delim(']'))
 }
 
-// strictly reads what has no other fields than v has.
-func strictly(fields map[string]json.RawMessage, v any) error {
-	text, err := json.Marshal(fields)
-	if err != nil {
-		return err
-	}
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.DisallowUnknownFields()
-	return decoder.Decode(v)
-}
-
 // Queues are the dead-letter queues that a plan touches.
 func (p Plan) Queues() (queues []string) {
 	for _, m := range p.Messages {
@@ -204,25 +198,26 @@ type Applied struct {
 	Gone   []Planned // they are not there any more, and no Apply of the plan has replayed them
 }
 
-// Apply does what a plan says to do, of which a part may have been done by an earlier Apply that did not come to its end. j says how.
+// Apply does what a plan says to do, of which a part may have been done by an earlier Apply that did not come to its end. j says how, and
+// has p.Queues as its sources.
 func Apply(ctx context.Context, b *broker.Broker, p Plan, j Job) (Applied, error) {
 	open := newOpenPlan(p)
-	j.Do, j.plan, j.Force = Replay(), open, p.Force
-	for _, queue := range p.Queues() {
-		j.From = append(j.From, Source{Queue: queue})
-	}
+	j.Do, j.plan, j.Order, j.Force = Replay(), open, p.Order, j.Force || p.Force
 	run, err := Do(ctx, b, j)
 	applied := Applied{Run: run}
 	if err != nil {
 		return applied, err
 	}
 	left := open.left(p)
+	if len(left) == 0 {
+		return applied, nil
+	}
 	done, err := j.History.applied(ctx, p.ID)
 	if err != nil {
 		return applied, err
 	}
 	for _, m := range left {
-		if key := m.key(); done[keyInHistory(key)] {
+		if done[keyInHistory(m)] {
 			applied.Before++
 		} else {
 			applied.Gone = append(applied.Gone, m)

@@ -285,8 +285,11 @@ func TestBrokenConnectionLosesNothing(t *testing.T) {
 		through := open(t, address)
 		run, err := Do(t.Context(), through, Job{Do: Replay(), From: []Source{{Queue: dead}}})
 		through.Close()
-		if err == nil {
+		if err == nil && len(b.ids(dead)) == 0 { // the broker may take a while to see that a connection is gone, and gives back then
 			break
+		}
+		if err == nil {
+			continue
 		}
 		breaks++
 		allowed += inFlight

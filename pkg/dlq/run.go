@@ -30,7 +30,8 @@ type Tally struct {
 	Absent bool   // it does not exist
 	Depth  int    // when the work began
 	Counts map[Outcome]int
-	Doubt  error // about the first message that the filter, or the patch, could not be applied to; it stays
+	Doubt  error // about the first message that the filter could not be applied to, so that it does not match
+	Unfit  error // what is wrong with the first message that cannot be sent
 }
 
 // Total is how many dead letters were looked at.
@@ -74,13 +75,13 @@ func (r Run) Total() (n int) {
 	return n
 }
 
-// Planned returns the sources of a job that does no more than a dry run has counted as done, of each queue, also where the queues have
-// changed since.
-func (r Run) Planned(done Fate) (from []Source) {
-	for _, tally := range r.Tallies {
+// Planned narrows the sources of a dry run to those of a job that does no more than it has counted as done, of each queue, also where the
+// queues have changed since.
+func (r Run) Planned(from []Source, done Fate) (planned []Source) {
+	for i, tally := range r.Tallies {
 		if n := tally.Total(); n > 0 {
-			from = append(from, Source{Queue: tally.Queue, Take: n, Touch: tally.Count(done)})
+			planned = append(planned, Source{Queue: tally.Queue, Take: n, Touch: tally.Count(done), Fragile: from[i].Fragile})
 		}
 	}
-	return from
+	return planned
 }

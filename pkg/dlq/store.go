@@ -29,6 +29,34 @@ func (s Stored) Write(w io.Writer) error {
 	return err
 }
 
+// readStored reads a line, and refuses what Write has not written.
+func readStored(line []byte) (Stored, error) {
+	var s struct {
+		DLQ     string          `json:"dlq"`
+		Message *broker.Message `json:"message"`
+	}
+	if err := strictly(line, &s); err != nil {
+		return Stored{}, err
+	}
+	if s.Message == nil {
+		return Stored{}, errors.New("it has no message")
+	}
+	return Stored{s.DLQ, *s.Message}, nil
+}
+
+// strictly reads JSON that has no other fields than v has, and nothing behind it.
+func strictly(text []byte, v any) error {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(v); err != nil {
+		return err
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows the message")
+	}
+	return nil
+}
+
 // Store is a file that dead letters are written to as JSON lines. One goroutine uses it.
 type Store struct {
 	path string
@@ -38,19 +66,55 @@ type Store struct {
 // ErrTaken tells that a file has something in it.
 var ErrTaken = errors.New("the file is not empty")
 
-// OpenStore opens a file for dead letters. One that has something in it is refused, unless more is to be added; what an interrupted run has
-// left of a line is cut off then: no message leaves its queue before its line is whole.
+// CheckStore tells what is wrong with a file that OpenStore is to open, as far as that can be seen without opening it.
+func CheckStore(path string, more bool) error {
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		_, err = os.Stat(filepath.Dir(path))
+		return err
+	case err != nil:
+		return err
+	case info.Mode().IsRegular() && info.Size() > 0 && !more:
+		return fmt.Errorf("%s: %w", path, ErrTaken)
+	}
+	return nil
+}
+
+// OpenStore opens a file for dead letters, which no other process may write to meanwhile. One that has something in it is refused, unless
+// more is to be added to dead letters that are in it. What an interrupted run has left of a line is cut off then: no message leaves its queue
+// before its line is whole.
 func OpenStore(path string, more bool) (*Store, error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600) // events have names and addresses in them
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600) // events have names and addresses in them
 	if err != nil {
 		return nil, err
 	}
 	s := &Store{path: path, file: file}
-	if err := errors.Join(s.seekEnd(more), syncFolder(path)); err != nil {
+	if err := s.prepare(more); err != nil {
 		file.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return s, nil
+}
+
+func (s *Store) prepare(more bool) error {
+	info, err := s.file.Stat()
+	if err != nil || !info.Mode().IsRegular() {
+		return err
+	}
+	if err := lock(s.file); err != nil {
+		return fmt.Errorf("another process writes to it: %w", err)
+	}
+	if info, err = s.file.Stat(); err != nil {
+		return err
+	}
+	if info.Size() > 0 && !more {
+		return ErrTaken
+	}
+	if err := s.mendEnd(info.Size()); err != nil {
+		return err
+	}
+	return syncFolder(s.path)
 }
 
 // syncFolder waits until the disk has the file's name.
@@ -62,31 +126,44 @@ func syncFolder(path string) error {
 	return errors.Join(folder.Sync(), folder.Close())
 }
 
-func (s *Store) seekEnd(more bool) error {
-	size, err := s.file.Seek(0, io.SeekEnd)
-	if err != nil || size == 0 {
+// lineStart is how every line begins.
+var lineStart = []byte(`{"dlq":`)
+
+// mendEnd sees to it that the file ends with a whole line. A last line without an end is completed where it is a dead letter, cut off where it
+// is the beginning of one, and otherwise nothing that this program has written.
+func (s *Store) mendEnd(size int64) error {
+	end, err := s.lastEnd(size)
+	if err != nil || end == size {
 		return err
 	}
-	if !more {
-		return ErrTaken
+	tail := make([]byte, size-end)
+	if _, err := s.file.ReadAt(tail, end); err != nil {
+		return err
 	}
-	end := int64(0) // of the last whole line
+	if _, err := readStored(tail); err == nil {
+		_, err = s.file.Write([]byte{'\n'})
+		return err
+	}
+	if !bytes.HasPrefix(tail, lineStart[:min(len(tail), len(lineStart))]) {
+		return errors.New("its last line is no dead letter, nothing is added to it")
+	}
+	return s.file.Truncate(end)
+}
+
+// lastEnd is where the last line that has an end ends.
+func (s *Store) lastEnd(size int64) (int64, error) {
 	block := make([]byte, 64<<10)
-	for at := size; at > 0 && end == 0; {
+	for at := size; at > 0; {
 		n := min(at, int64(len(block)))
 		at -= n
 		if _, err := s.file.ReadAt(block[:n], at); err != nil {
-			return err
+			return 0, err
 		}
 		if i := bytes.LastIndexByte(block[:n], '\n'); i >= 0 {
-			end = at + int64(i) + 1
+			return at + int64(i) + 1, nil
 		}
 	}
-	if err := s.file.Truncate(end); err != nil {
-		return err
-	}
-	_, err = s.file.Seek(end, io.SeekStart)
-	return err
+	return 0, nil
 }
 
 // keep writes letters as they are and waits until the disk has them.
@@ -116,28 +193,27 @@ func ReadStore(path string, see func(Stored) error) error {
 		return err
 	}
 	defer file.Close()
-	in := bufio.NewScanner(file)
-	in.Buffer(make([]byte, 0, 64<<10), maxLine)
-	n := 0
-	for in.Scan() {
-		n++
-		if len(bytes.TrimSpace(in.Bytes())) == 0 {
-			continue
-		}
-		var s Stored
-		decoder := json.NewDecoder(bytes.NewReader(in.Bytes()))
-		if err := decoder.Decode(&s); err != nil {
+	in := bufio.NewReader(file)
+	for n := 1; ; n++ {
+		line, err := in.ReadBytes('\n')
+		torn := errors.Is(err, io.EOF)
+		if err != nil && !torn {
 			return fmt.Errorf("%s, line %d: %w", path, n, err)
 		}
-		if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-			return fmt.Errorf("%s, line %d: something follows the message", path, n)
+		if len(bytes.TrimSpace(line)) > 0 {
+			s, err := readStored(line)
+			switch {
+			case err != nil && torn && bytes.HasPrefix(line, lineStart):
+				err = errors.New("it is cut off: its message has not left its queue, delete the line")
+			case err == nil:
+				err = see(s)
+			}
+			if err != nil {
+				return fmt.Errorf("%s, line %d: %w", path, n, err)
+			}
 		}
-		if err := see(s); err != nil {
-			return fmt.Errorf("%s, line %d: %w", path, n, err)
+		if torn {
+			return nil
 		}
 	}
-	if err := in.Err(); err != nil {
-		return fmt.Errorf("%s, line %d: %w", path, n+1, err)
-	}
-	return nil
 }

@@ -35,7 +35,7 @@ func (w *task) touch(ctx context.Context, some []*held) error {
 			done = append(done, h)
 		}
 	}
-	if err := w.History.note(begun, w.id, w.Do, some); err != nil {
+	if err := w.note(ctx, some); err != nil {
 		return fmt.Errorf("%d messages were dealt with and stay in the dead-letter queue, too, because that could not be written into the history: %w", len(done), err)
 	}
 	if err := settle(done); err != nil {
@@ -61,14 +61,37 @@ func (w *task) send(ctx context.Context, some []*held) (lost error) {
 		copies[i] = h.copy
 	}
 	for i, err := range w.publisher.PublishAll(ctx, copies) {
-		if some[i].outcome.Fate = fateOf(err, w.Do.Done); some[i].outcome.Fate == Unknown {
+		switch some[i].outcome.Fate = fateOf(err, w.Do.Done); some[i].outcome.Fate {
+		case Unknown:
 			lost = err
+		case Unfit:
+			some[i].unfit(err)
 		}
 	}
 	if errors.Is(lost, context.Canceled) || errors.Is(lost, context.DeadlineExceeded) {
 		lost = fmt.Errorf("RabbitMQ has not confirmed within %s", finishLimit)
 	}
 	return lost
+}
+
+// note writes down what was done, and what may have been done. It has a time of its own: sending may have taken all of the other.
+func (w *task) note(ctx context.Context, some []*held) error {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), finishLimit)
+	defer stop()
+	var deeds []deed
+	for _, h := range some {
+		if fate := h.outcome.Fate; fate == w.Do.Done || fate == Unknown {
+			d := deed{fate: fate, letter: &h.Letter, from: h.tally.Queue}
+			if w.Do.Send != nil {
+				d.sent, d.to = h.copy.ID, h.outcome.Target
+			}
+			if w.Do.Keep != nil {
+				d.file = w.Do.Keep.path
+			}
+			deeds = append(deeds, d)
+		}
+	}
+	return w.History.note(ctx, w.id, w.Do.Name, deeds)
 }
 
 func fateOf(err error, done Fate) Fate {

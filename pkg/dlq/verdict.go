@@ -2,9 +2,11 @@ package dlq
 
 import (
 	"context"
+	"encoding/json"
 
 	"github.com/google/uuid"
 
+	"orderflow/pkg/broker"
 	"orderflow/pkg/flow"
 )
 
@@ -14,7 +16,7 @@ type Verdict string
 const (
 	New       Verdict = "new"     // it will be handled
 	Handled   Verdict = "done"    // it was handled before: sending it again has no effect
-	Forgotten Verdict = "unknown" // it is older than the inbox remembers: nobody can tell whether it was handled
+	Forgotten Verdict = "unknown" // it is older than the inbox remembers: nobody can tell whether it was handled, and the service refuses it
 	NoVerdict Verdict = ""        // the queue has no inbox that could be asked
 )
 
@@ -37,14 +39,13 @@ func (w *task) ask(ctx context.Context, some []*held) error {
 	return nil
 }
 
-// judge finds the verdicts of one inbox. What will be sent counts, which may have another id than the letter. What has no id of an event is
-// new to the service, which will refuse it.
+// judge finds the verdicts of one inbox. What has no id of an event is new to the service, which will refuse it.
 func judge(ctx context.Context, inbox *flow.Memory, queue string, some []*held) error {
 	ids := make([]uuid.UUID, 0, len(some))
 	for _, h := range some {
-		id, err := uuid.Parse(h.copy.ID)
+		id, ok := eventID(h.copy)
 		switch {
-		case err != nil || id.Version() != 7:
+		case !ok:
 			h.outcome.Verdict = New
 		case !inbox.Remembers(id):
 			h.outcome.Verdict = Forgotten
@@ -61,9 +62,20 @@ func judge(ctx context.Context, inbox *flow.Memory, queue string, some []*held) 
 			continue
 		}
 		h.outcome.Verdict = New
-		if id, _ := uuid.Parse(h.copy.ID); handled[id] {
+		if id, _ := eventID(h.copy); handled[id] {
 			h.outcome.Verdict = Handled
 		}
 	}
 	return nil
+}
+
+// eventID is the id by which a service will remember a message: that in the event. Where the body has none, the service takes no note of it.
+func eventID(m broker.Message) (uuid.UUID, bool) {
+	var envelope struct {
+		ID uuid.UUID `json:"id"`
+	}
+	if json.Unmarshal(m.Body, &envelope) != nil || envelope.ID.Version() != 7 {
+		return uuid.Nil, false
+	}
+	return envelope.ID, true
 }

@@ -258,7 +258,7 @@ func TestReplayAsPlanned(t *testing.T) {
 	}
 	g.Close()
 	b.publish(deadLetter("3", work), deadLetter("50", work), deadLetter("4", work), deadLetter("5", work))
-	run := b.replay(Job{Where: small, From: plan.Planned(Replayed)})
+	run := b.replay(Job{Where: small, From: plan.Planned([]Source{{Queue: dead}}, Replayed)})
 	if want := map[Outcome]int{{Fate: Replayed, Target: work}: 2, {Fate: Unmatched, Target: ""}: 1}; !reflect.DeepEqual(run.Tallies[0].Counts, want) {
 		t.Errorf("got %v, want %v", run.Tallies[0].Counts, want)
 	}

@@ -87,7 +87,10 @@ func Do(ctx context.Context, b *broker.Broker, j Job) (run Run, err error) {
 			return run, fmt.Errorf("%s %s: %w", j.Do.Name, source.Queue, err)
 		}
 	}
-	return run, w.finish(ctx)
+	if err := w.finish(ctx); err != nil {
+		return run, err
+	}
+	return run, w.lastCanaries(ctx)
 }
 
 // task is a Job under way. One goroutine owns it.
@@ -139,7 +142,7 @@ func (w *task) step() int {
 
 // room is how many letters are touched together now: no canary goes together with those that wait for it.
 func (w *task) room() int {
-	if left := w.Canary.Send - w.touched; left > 0 {
+	if left := w.Canary.Send - w.sentAhead(); left > 0 {
 		return min(left, w.step())
 	}
 	return w.step()
@@ -155,16 +158,17 @@ func (w *task) queue(ctx context.Context, source Source) (Tally, error) {
 		return tally, err
 	}
 	err = w.take(ctx, source, in, &tally)
-	if w.Order == "" {
-		err = cmp.Or(err, in.close()) // after a lost connection, closing tells nothing new
-	} else {
-		w.readers = append(w.readers, in)
-	}
 	tally.Depth = in.depth
 	if in.taken == 0 && errors.Is(err, broker.ErrNoQueue) {
-		tally.Absent, err = true, nil
+		in.close() // it is closed already
+		tally.Absent = true
+		return tally, nil
 	}
-	return tally, err
+	if w.Order != "" {
+		w.readers = append(w.readers, in)
+		return tally, err
+	}
+	return tally, cmp.Or(err, in.close()) // after a lost connection, closing tells nothing new
 }
 
 // take takes one letter after the other, and goes on with some at a time. It returns at the end of the queue or at the first error.
@@ -235,9 +239,17 @@ func (w *task) foresee(ctx context.Context, h *held) (err error) {
 		return nil
 	}
 	if h.copy, err = w.Do.Send(&h.Letter, w.id); err != nil {
-		h.outcome.Fate, h.tally.Doubt = Unfit, cmp.Or(h.tally.Doubt, fmt.Errorf("message %s: %w", h.ID, err))
+		h.unfit(err)
 	}
 	return nil
+}
+
+// unfit takes note of why a letter cannot be sent.
+func (h *held) unfit(err error) {
+	h.outcome.Fate = Unfit
+	if h.tally.Unfit == nil {
+		h.tally.Unfit = fmt.Errorf("message %q: %w", h.ID, err)
+	}
 }
 
 // chooses tells whether a letter is meant.

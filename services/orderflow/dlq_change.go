@@ -81,6 +81,8 @@ func (c *change) check(cmd *cobra.Command, args []string) error {
 		return usagef("--canary, --max-failures and --canary-wait are not less than 0")
 	case c.canary.Send == 0 && cmd.Flags().Changed("max-failures"):
 		return usagef("--max-failures belongs to --canary")
+	case c.order != "" && c.limit > 0:
+		return usagef("--limit does not go with --order: an order's events belong together")
 	case c.order != "" && uuid.Validate(c.order) != nil:
 		return usagef("--order %q is no id of an order", c.order)
 	case !c.yes && !c.dryRun && !isTerminal(cmd.InOrStdin()):
@@ -115,7 +117,7 @@ func doJob(ctx context.Context, d *desk, j dlq.Job) (dlq.Run, error) { return dl
 
 // run finds out what would be done, asks, does it, and tells what was done.
 func (c *change) run(cmd *cobra.Command, d *desk, j dlq.Job, a act) error {
-	run, err := c.carryOut(cmd, d, j, a)
+	run, dry, err := c.carryOut(cmd, d, j, a)
 	if errors.Is(err, errDeclined) {
 		return err
 	}
@@ -123,27 +125,32 @@ func (c *change) run(cmd *cobra.Command, d *desk, j dlq.Job, a act) error {
 		run.Tallies = slices.DeleteFunc(run.Tallies, func(t dlq.Tally) bool { return t.Total() == 0 })
 	}
 	if c.asJSON {
-		return errors.Join(printJSON(cmd.OutOrStdout(), runReport(run, c, err)), c.verdict(run, err))
+		return errors.Join(printJSON(cmd.OutOrStdout(), c.report(run, dry, err)), c.verdict(run, dry, err))
 	}
-	return errors.Join(printRun(cmd.OutOrStdout(), run, c.what, c.dryRun), c.verdict(run, err))
+	return errors.Join(printRun(cmd.OutOrStdout(), run, c.what, dry), c.verdict(run, dry, err))
 }
 
-func (c *change) carryOut(cmd *cobra.Command, d *desk, j dlq.Job, a act) (dlq.Run, error) {
+// carryOut tells also whether it is only foretold what would be done.
+func (c *change) carryOut(cmd *cobra.Command, d *desk, j dlq.Job, a act) (run dlq.Run, dry bool, err error) {
 	if c.dryRun || !c.yes {
 		try := j
 		try.Do, try.DryRun, try.Canary = a.tried, true, dlq.Canary{}
 		run, err := a.do(cmd.Context(), d, try)
-		if c.dryRun || err != nil || run.Count(c.what.done) == 0 {
-			return run, err // there is nothing to ask for
+		if c.dryRun || err != nil {
+			return run, true, err
+		}
+		if run.Count(c.what.done) == 0 {
+			return run, false, nil // there is nothing to ask for
 		}
 		if err := ask(cmd, run, c.what); err != nil {
-			return dlq.Run{}, err
+			return dlq.Run{}, false, err
 		}
 		if c.plan == nil {
-			j.From = run.Planned(c.what.done) // no more than was shown
+			j.From = run.Planned(j.From, c.what.done) // no more than was shown
 		}
 	}
-	return c.really(cmd, d, j, a)
+	run, err = c.really(cmd, d, j, a)
+	return run, false, err
 }
 
 // really does it.
@@ -219,8 +226,11 @@ func readLine(ctx context.Context, in io.Reader) (string, error) {
 }
 
 // verdict is the error that the command ends with.
-func (c *change) verdict(run dlq.Run, err error) error {
+func (c *change) verdict(run dlq.Run, dry bool, err error) error {
 	done := run.Count(c.what.done)
+	if dry {
+		done = 0
+	}
 	advice := fmt.Sprintf("what was not %s is where it was; run it again to go on", c.what.past)
 	if unsure := run.Count(dlq.Unknown); unsure > 0 {
 		advice += fmt.Sprintf(" (%s may have arrived as well; consumers know what they have handled)", count(unsure))
@@ -234,7 +244,7 @@ func (c *change) verdict(run dlq.Run, err error) error {
 	case err != nil:
 		return fmt.Errorf("%w; %s %s; %s", err, count(done), c.what.past, advice)
 	}
-	if left := run.Total() - done - run.Count(dlq.Unmatched); left > 0 {
+	if left := run.Total() - run.Count(c.what.done) - run.Count(dlq.Unmatched); left > 0 {
 		return fmt.Errorf("%s %s", count(left), c.what.cannot)
 	}
 	return nil

@@ -20,10 +20,18 @@ func (k *keepFlags) add(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&k.more, "append", false, "add to the file, if there is something in it already")
 }
 
-func (k *keepFlags) store() (_ *dlq.Store, err error) {
-	if k.open, err = dlq.OpenStore(k.to, k.more); errors.Is(err, dlq.ErrTaken) {
-		return nil, usagef("%w: name another, or use --append", err)
+// check tells what is wrong with the file, before anybody is asked anything.
+func (k *keepFlags) check() error {
+	if err := dlq.CheckStore(k.to, k.more); errors.Is(err, dlq.ErrTaken) {
+		return usagef("%w: name another, or use --append", err)
+	} else if err != nil {
+		return usagef("--to: %w", err)
 	}
+	return nil
+}
+
+func (k *keepFlags) store() (_ *dlq.Store, err error) {
+	k.open, err = dlq.OpenStore(k.to, k.more)
 	return k.open, err
 }
 
@@ -55,7 +63,7 @@ Asks before it acts. What to drop has to be said: by --where, --order or --limit
 		case c.where.Filter == nil && c.order == "" && c.limit == 0 && !all:
 			return usagef("say what to drop: by --where, --order or --limit, or by --all")
 		}
-		if err := c.check(cmd, args); err != nil {
+		if err := errors.Join(c.check(cmd, args), keep.check()); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, keep.close()) }()

@@ -39,7 +39,7 @@ Shows what it would change, and asks before it acts.`,
 		if patchFile == "" || keep.to == "" {
 			return usagef("an edit needs --patch, and --to for the originals")
 		}
-		if err := c.check(cmd, args); err != nil {
+		if err := errors.Join(c.check(cmd, args), keep.check()); err != nil {
 			return err
 		}
 		patch, err := readPatch(cmd.InOrStdin(), patchFile)
@@ -88,10 +88,13 @@ func readPatch(stdin io.Reader, file string) (*dlq.Patch, error) {
 func showDiffs(w io.Writer) func(string, dlq.Letter, broker.Message, dlq.Outcome) {
 	shown := map[string]bool{}
 	return func(queue string, l dlq.Letter, instead broker.Message, _ dlq.Outcome) {
-		if len(shown) >= diffsShown || shown[l.ID] {
+		if len(shown) > diffsShown || shown[l.ID] {
 			return
 		}
-		shown[l.ID] = true
+		if shown[l.ID] = true; len(shown) > diffsShown {
+			fmt.Fprintln(w, "and so on; what differs further is not shown")
+			return
+		}
 		fmt.Fprintln(w, printable(udiff.Unified(queue+" "+l.ID, instead.RoutingKey+" "+instead.ID, indented(l.Body), indented(instead.Body))))
 	}
 }

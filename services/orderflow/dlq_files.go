@@ -82,37 +82,45 @@ func exportAll(cmd *cobra.Command, b *broker.Broker, from []dlq.Source, limit in
 
 func newDLQImport() *cobra.Command {
 	var queue string
-	var withoutDB, asJSON bool
+	var withoutDB, asJSON, force bool
 	cmd := &cobra.Command{
 		Use:   "import FILE",
 		Short: "Put dead letters of a file back into their dead-letter queues",
 		Long: `Put dead letters of a file, of orderflow dlq export, drop or edit, into the dead-letter queues that they come from. A message that
-is there already, with the same id and body, is left out: an import that was interrupted is run again. - is standard input.`,
+is there already, or twice in the file, with the same id and body, is left out: an import that was interrupted is run again. Headers that
+would send a message to further queues (CC, BCC) are left out, too. - is standard input.`,
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withDesk(cmd, withoutDB, func(d *desk) error {
-				if queue != "" {
-					queues, err := findQueues(cmd.Context(), d.Broker, []string{queue})
-					if err != nil {
-						return err
-					}
-					queue = queues[0]
-				}
 				file, done, err := onDisk(cmd.InOrStdin(), args[0])
 				if err != nil {
 					return err
 				}
 				defer done()
+				queues, err := dlq.StoredQueues(file)
+				if err != nil {
+					return err
+				}
+				if queue != "" {
+					if queues, err = findQueues(cmd.Context(), d.Broker, []string{queue}); err != nil {
+						return err
+					}
+					queue = queues[0]
+				}
+				if slices.Contains(queues, "") {
+					return usagef("nothing tells which dead-letter queue some of the messages belong to: name one by --queue")
+				}
 				if err := d.openHistory(cmd.Context(), uuid.Nil); err != nil {
 					return err
 				}
-				imported, err := dlq.Import(cmd.Context(), d.Broker, file, queue, d.history)
+				imported, err := dlq.Import(cmd.Context(), d.Broker, file, queue, sources(queues, force), d.history)
 				return errors.Join(printImported(cmd.OutOrStdout(), imported, asJSON), err)
 			})
 		},
 	}
 	cmd.Flags().StringVar(&queue, "queue", "", "put all of them into the dead-letter queue of this `QUEUE`")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	forceFlag(cmd, &force)
 	databaseFlag(cmd, &withoutDB)
 	return cmd
 }
@@ -139,6 +147,6 @@ func printImported(w io.Writer, in dlq.Imported, asJSON bool) error {
 		fmt.Fprintf(w, "%s  %d\n", queue, in.Imported[queue])
 		all += in.Imported[queue]
 	}
-	_, err := fmt.Fprintf(w, "%s imported, %d there already\n", count(all), in.There)
+	_, err := fmt.Fprintf(w, "%s imported, %d there already, %d twice in the file\n", count(all), in.There, in.Twice)
 	return err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,15 +20,17 @@ import (
 
 // listed is one line of dlq list.
 type listed struct {
-	Queue  string         `json:"queue"`
-	DLQ    string         `json:"dlq"`
-	Exists bool           `json:"exists"`
-	Depth  int            `json:"depth"`
-	Seen   int            `json:"looked_at"`
-	Oldest time.Time      `json:"oldest,omitzero"`
-	Newest time.Time      `json:"newest,omitzero"`
-	Counts map[string]int `json:"reasons"`
-	Errors map[string]int `json:"errors"` // without what differs from one message to the next
+	Queue   string         `json:"queue"`
+	DLQ     string         `json:"dlq"`
+	Exists  bool           `json:"exists"`
+	Depth   int            `json:"depth"`
+	Seen    int            `json:"looked_at"`
+	Oldest  time.Time      `json:"oldest,omitzero"`
+	Newest  time.Time      `json:"newest,omitzero"`
+	Counts  map[string]int `json:"reasons"`
+	Errors  map[string]int `json:"errors"`           // without what differs from one message to the next
+	Foreign bool           `json:"foreign,omitzero"` // it is another program's, and was not looked at
+	Error   string         `json:"error,omitzero"`   // why it could not be looked at
 }
 
 func newDLQList() *cobra.Command {
@@ -37,9 +40,10 @@ func newDLQList() *cobra.Command {
 		Use:   "list [QUEUE…]",
 		Short: "List dead-letter queues: depth, oldest, newest, reasons, errors",
 		Long: `List dead-letter queues: depth, oldest, newest, reasons, and below them the most frequent errors, without numbers and ids.
-Without a QUEUE, those of all services, and where RABBITMQ_MANAGEMENT_URL is set those of other programs, too.
+Without a QUEUE, those of all services, and where RABBITMQ_MANAGEMENT_URL is set how many are in those of other programs;
+what is in them is looked at where they are named.
 
-Exit code: 3 with --fail-if-any where there are dead letters.`,
+Exit code: 3 with --fail-if-any where there are dead letters in queues that were looked at.`,
 		Example: `  orderflow dlq list
   orderflow dlq list --fail-if-any --json    # for monitoring`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -54,10 +58,15 @@ Exit code: 3 with --fail-if-any where there are dead letters.`,
 				if err := printList(cmd.OutOrStdout(), lines, asJSON); err != nil {
 					return err
 				}
-				if failIfAny && slices.ContainsFunc(lines, func(l listed) bool { return l.Depth > 0 }) {
+				for _, l := range lines {
+					if l.Error != "" && !l.Foreign {
+						err = errors.Join(err, fmt.Errorf("look at %s: %s", l.DLQ, l.Error))
+					}
+				}
+				if err == nil && failIfAny && slices.ContainsFunc(lines, func(l listed) bool { return l.Depth > 0 && !l.Foreign }) {
 					return &exitError{code: exitFound}
 				}
-				return nil
+				return err
 			})
 		},
 	}
@@ -68,27 +77,44 @@ Exit code: 3 with --fail-if-any where there are dead letters.`,
 	return cmd
 }
 
-func listQueues(cmd *cobra.Command, b *broker.Broker, args []string, limit int, force bool) ([]listed, error) {
+// listQueues looks at the queues that args name, or at those of the services, and counts those of others, as far as somebody can be asked for
+// them. It looks at those only where they are named: it is not known what a look does to them.
+func listQueues(cmd *cobra.Command, b *broker.Broker, args []string, limit int, force bool) (lines []listed, err error) {
+	foreign := []string(nil)
 	if len(args) == 0 {
-		args = append(workQueues(), others(cmd, b)...)
+		args, foreign = workQueues(), others(cmd, b)
 	}
 	queues, err := findQueues(cmd.Context(), b, args)
 	if err != nil {
 		return nil, err
 	}
-	lines := make([]listed, len(queues))
-	for i, from := range sources(queues, force) {
+	for _, from := range sources(queues, force) {
 		from.Take = limit
-		name := from.Queue
-		summary, err := dlq.Summarize(cmd.Context(), b, from)
-		absent := errors.Is(err, broker.ErrNoQueue)
-		if err != nil && !absent {
-			return nil, fmt.Errorf("look at %s: %w", name, err)
-		}
-		lines[i] = listed{workQueue(name), name, !absent, summary.Depth, summary.Seen, summary.Oldest, summary.Newest, named(summary.Reasons),
-			summary.Errors}
+		lines = append(lines, lookAt(cmd.Context(), b, from))
 	}
-	return lines, nil
+	for _, name := range foreign {
+		line := listed{Queue: workQueue(name), DLQ: name, Exists: true, Counts: map[string]int{}, Errors: map[string]int{}, Foreign: true}
+		if line.Depth, err = b.Depth(cmd.Context(), name); err != nil {
+			line.Error = err.Error()
+		}
+		lines = append(lines, line)
+	}
+	return lines, cmd.Context().Err()
+}
+
+func lookAt(ctx context.Context, b *broker.Broker, from dlq.Source) listed {
+	summary, err := dlq.Summarize(ctx, b, from)
+	line := listed{
+		Queue: workQueue(from.Queue), DLQ: from.Queue, Exists: true, Depth: summary.Depth, Seen: summary.Seen, Oldest: summary.Oldest,
+		Newest: summary.Newest, Counts: named(summary.Reasons), Errors: summary.Errors,
+	}
+	switch {
+	case errors.Is(err, broker.ErrNoQueue):
+		line.Exists = false
+	case err != nil:
+		line.Error = err.Error()
+	}
+	return line
 }
 
 // others are dead-letter queues of other programs, as far as somebody can be asked for them.
@@ -124,6 +150,14 @@ func printList(w io.Writer, lines []listed, asJSON bool) error {
 			fmt.Fprintf(table, "%s\tabsent\t-\t-\t-\n", l.DLQ)
 			continue
 		}
+		if l.Error != "" {
+			fmt.Fprintf(table, "%s\t?\t-\t-\t%s\n", l.DLQ, plain(l.Error))
+			continue
+		}
+		if l.Foreign {
+			fmt.Fprintf(table, "%s\t%d\t-\t-\tnot looked at: another program's\n", l.DLQ, l.Depth)
+			continue
+		}
 		fmt.Fprintf(table, "%s\t%d\t%s\t%s\t%s\n", l.DLQ, l.Depth, moment(l.Oldest), moment(l.Newest), mostFirst(l.Counts))
 	}
 	if err := table.Flush(); err != nil {
@@ -131,7 +165,7 @@ func printList(w io.Writer, lines []listed, asJSON bool) error {
 	}
 	printErrors(w, lines)
 	for _, l := range lines {
-		if l.Seen < l.Depth {
+		if l.Seen < l.Depth && !l.Foreign && l.Error == "" {
 			fmt.Fprintf(w, "%s: only the first %d of %d were looked at, see --limit\n", l.DLQ, l.Seen, l.Depth)
 		}
 	}

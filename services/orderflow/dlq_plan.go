@@ -95,13 +95,13 @@ func (c *change) apply(cmd *cobra.Command, d *desk, plan dlq.Plan) error {
 		return err
 	}
 	do := func(ctx context.Context, d *desk, j dlq.Job) (dlq.Run, error) {
-		j.From, j.History = nil, d.history
+		j.History = d.history
 		var err error
 		c.applied, err = dlq.Apply(ctx, d.Broker, plan, j)
 		return c.applied.Run, err
 	}
 	replay := func() (dlq.Action, error) { return dlq.Replay(), nil }
-	err := c.run(cmd, d, c.job(d, nil), act{dlq.Replay(), replay, do})
+	err := c.run(cmd, d, c.job(d, plan.Queues()), act{dlq.Replay(), replay, do})
 	if errors.Is(err, errDeclined) {
 		return err
 	}

@@ -15,7 +15,7 @@ import (
 type reported struct {
 	ReplayID string          `json:"replay_id,omitzero"`
 	DryRun   bool            `json:"dry_run"`
-	Replayed int             `json:"replayed,omitzero"` // or would be
+	Replayed int             `json:"replayed"` // or would be
 	Edited   int             `json:"edited,omitzero"`
 	Dropped  int             `json:"dropped,omitzero"`
 	Queues   []reportedQueue `json:"queues"`
@@ -31,7 +31,8 @@ type reportedQueue struct {
 	Exists   bool              `json:"exists"`
 	Depth    int               `json:"depth"` // when it began
 	Outcomes []reportedOutcome `json:"outcomes"`
-	Doubt    string            `json:"where_error,omitzero"` // of the first message that --where, or the patch, could not be applied to
+	Doubt    string            `json:"where_error,omitzero"` // of the first message that --where could not be applied to
+	Unfit    string            `json:"unfit,omitzero"`       // what is wrong with the first message that cannot be sent
 }
 
 type reportedOutcome struct {
@@ -41,18 +42,21 @@ type reportedOutcome struct {
 	Messages int         `json:"messages"`
 }
 
-func runReport(run dlq.Run, c *change, err error) reported {
+func (c *change) report(run dlq.Run, dry bool, err error) reported {
 	report := reported{
-		ReplayID: run.ID, DryRun: c.dryRun, Replayed: run.Count(dlq.Replayed), Edited: run.Count(dlq.Edited), Dropped: run.Count(dlq.Dropped),
+		ReplayID: run.ID, DryRun: dry, Replayed: run.Count(dlq.Replayed), Edited: run.Count(dlq.Edited), Dropped: run.Count(dlq.Dropped),
 		Queues: []reportedQueue{}, Canary: run.Canary, Before: c.applied.Before, Gone: c.applied.Gone,
 	}
 	if err != nil {
 		report.Error = err.Error()
 	}
 	for _, tally := range run.Tallies {
-		q := reportedQueue{workQueue(tally.Queue), tally.Queue, !tally.Absent, tally.Depth, []reportedOutcome{}, ""}
+		q := reportedQueue{workQueue(tally.Queue), tally.Queue, !tally.Absent, tally.Depth, []reportedOutcome{}, "", ""}
 		if tally.Doubt != nil {
 			q.Doubt = tally.Doubt.Error()
+		}
+		if tally.Unfit != nil {
+			q.Unfit = tally.Unfit.Error()
 		}
 		for _, o := range outcomes(tally) {
 			q.Outcomes = append(q.Outcomes, reportedOutcome{o.Fate, o.Target, o.Verdict, tally.Counts[o]})
@@ -86,6 +90,9 @@ func printRun(w io.Writer, run dlq.Run, what verb, dry bool) error {
 		if err := printDoubt(w, tally.Queue, tally.Doubt); err != nil {
 			return err
 		}
+		if tally.Unfit != nil {
+			fmt.Fprintf(w, "%s: some cannot be sent: %s\n", tally.Queue, plain(tally.Unfit.Error()))
+		}
 	}
 	if c := run.Canary; c != nil {
 		fmt.Fprintf(w, "sent ahead: %d, of which %d were handled, %d died again, and of %d nothing is known\n", c.Sent, c.Handled, c.Died, c.Waiting)
@@ -118,7 +125,7 @@ func inWords(o dlq.Outcome, dry bool) string {
 	case dlq.Unfit:
 		return "left: cannot be sent as it would be"
 	case dlq.Held:
-		return "left: older than the inbox of " + target + " remembers, so they may have been handled; see --force"
+		return "left: older than the inbox of " + target + " remembers, which would refuse them (INBOX_RETENTION); see --force"
 	}
 	return "left: sent and not confirmed, may have arrived as well"
 }
@@ -138,7 +145,7 @@ func foreseen(v dlq.Verdict) string {
 	case dlq.Handled:
 		return ", which has handled them before: no effect"
 	case dlq.Forgotten:
-		return ", which may have handled them before: forced"
+		return ", which may refuse them, being older than its inbox remembers"
 	}
 	return ""
 }

@@ -152,8 +152,10 @@ func TestDLQList(t *testing.T) {
 	}
 	at := time.Date(2026, 1, 2, 3, 10, 0, 0, time.UTC)
 	want := fmt.Sprint([]listed{
-		{placed, placed + ".dlq", true, 4, 4, at, at, map[string]int{flow.ReasonExhausted: 3, flow.ReasonInvalid: 1},
-			map[string]int{"first\nsecond \x1b[<n>mred": 4}},
+		{
+			Queue: placed, DLQ: placed + ".dlq", Exists: true, Depth: 4, Seen: 4, Oldest: at, Newest: at,
+			Counts: map[string]int{flow.ReasonExhausted: 3, flow.ReasonInvalid: 1}, Errors: map[string]int{"first\nsecond \x1b[<n>mred": 4},
+		},
 		{Queue: "order.progress", DLQ: "order.progress.dlq", Counts: map[string]int{}},
 	})
 	if got := fmt.Sprint(report.Queues); got != want {
@@ -225,9 +227,9 @@ func TestDLQReplay(t *testing.T) {
 	out, _ = call(t, exitDone, "dlq", "replay", placed, processed, "order.progress", "--yes", "--json")
 	report := unmarshal[reported](t, out)
 	want := fmt.Sprint([]reportedQueue{
-		{placed, placed + ".dlq", true, 1, []reportedOutcome{{Fate: "replayed", Target: placed, Messages: 1}}, ""},
-		{processed, processed + ".dlq", true, 1, []reportedOutcome{{Fate: "replayed", Target: processed, Messages: 1}}, ""},
-		{"order.progress", "order.progress.dlq", false, 0, []reportedOutcome{}, ""},
+		{placed, placed + ".dlq", true, 1, []reportedOutcome{{Fate: "replayed", Target: placed, Messages: 1}}, "", ""},
+		{processed, processed + ".dlq", true, 1, []reportedOutcome{{Fate: "replayed", Target: processed, Messages: 1}}, "", ""},
+		{"order.progress", "order.progress.dlq", false, 0, []reportedOutcome{}, "", ""},
 	})
 	if got := fmt.Sprint(report.Queues); got != want || report.Replayed != 2 || report.ReplayID == "" || report.DryRun {
 		t.Errorf("got %+v\nwant %s", report, want)

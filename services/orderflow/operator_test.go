@@ -199,7 +199,7 @@ func TestOperatorsDay(t *testing.T) {
 	// What was handled is known.
 	file := filepath.Join(folder, "one.jsonl")
 	contain(t, operator.dlq(0, "drop", downQueue, "--order", ids[4], "--to", file, "--yes"), "1 dead letter dropped")
-	contain(t, operator.dlq(0, "import", file), "1 dead letter imported, 0 there already")
+	contain(t, operator.dlq(0, "import", file), "1 dead letter imported, 0 there already, 0 twice in the file")
 	contain(t, operator.dlq(0, "import", file), "0 dead letters imported, 1 there already")
 	operator.dlq(0, "replay", "--order", ids[4], "--yes")
 	follow(t, p.client, ids[4])
