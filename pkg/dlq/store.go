@@ -203,7 +203,7 @@ func ReadStore(path string, see func(Stored) error) error {
 		if len(bytes.TrimSpace(line)) > 0 {
 			s, err := readStored(line)
 			switch {
-			case err != nil && torn && bytes.HasPrefix(line, lineStart):
+			case errors.Is(err, io.ErrUnexpectedEOF) && torn && bytes.HasPrefix(line, lineStart):
 				err = errors.New("it is cut off: its message has not left its queue, delete the line")
 			case err == nil:
 				err = see(s)
