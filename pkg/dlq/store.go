@@ -183,9 +183,6 @@ func (s *Store) keep(some []*held) error {
 // Close closes the file.
 func (s *Store) Close() error { return s.file.Close() }
 
-// maxLine is how long a line of a file can be: a message of the size that RabbitMQ takes, in base64, and its headers.
-const maxLine = 256 << 20
-
 // ReadStore calls see with each line of a file of dead letters. An error names the line.
 func ReadStore(path string, see func(Stored) error) error {
 	file, err := os.Open(path)
