@@ -10,8 +10,11 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
 
 	"orderflow/pkg/devstack/devtest"
 )
@@ -283,5 +286,20 @@ func TestOpenGivesUpWhenItsContextEnds(t *testing.T) {
 	}
 	if IsSetup(err) || errors.Is(err, ErrClosed) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// What the library says of a broker that hangs up depends on what it was doing at that moment.
+func TestHangingUpIsToldAsSuch(t *testing.T) {
+	for _, err := range []error{
+		&net.OpError{Op: "write", Net: "tcp", Err: net.ErrClosed}, &net.OpError{Op: "write", Net: "tcp", Err: os.NewSyscallError("write", syscall.EPIPE)},
+		&net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)}, io.EOF,
+		&amqp.Error{Code: amqp.FrameError, Reason: "EOF"}, amqp.ErrClosed,
+	} {
+		told := explainDial(amqp.URI{Host: "127.0.0.1", Port: 1}, err)
+		mustSay(t, told, "connect to RabbitMQ at 127.0.0.1:1 (by AMQP_URL): the connection was lost during the handshake")
+		if IsSetup(told) {
+			t.Errorf("%v counts as a fault of the setup", told)
+		}
 	}
 }

@@ -4,9 +4,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"strings"
+	"syscall"
 
 	amqp "github.com/rabbitmq/amqp091-go"
 )
@@ -41,6 +43,14 @@ func IsSetup(err error) bool {
 	return errors.As(err, &s)
 }
 
+var errHandshake = errors.New("the connection was lost during the handshake")
+
+// cutOff tells of an error that a connection ended which had been made: the other side hung up, and the library may have noticed that and
+// closed it while it still wrote.
+func cutOff(err error) bool {
+	return errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+}
+
 // explainDial adds to a failed dial what to do about it.
 func explainDial(uri amqp.URI, err error) error {
 	where := "connect to RabbitMQ at " + net.JoinHostPort(uri.Host, strconv.Itoa(uri.Port))
@@ -57,6 +67,8 @@ func explainDial(uri amqp.URI, err error) error {
 			"check host and port in AMQP_URL; the port for amqps:// is mostly 5671, that for amqp:// without TLS 5672"
 	case errors.As(err, &badTLS):
 		advice = "the broker's certificate is not trusted: name its CA by ?cacertfile=/path/to/ca.pem in AMQP_URL, and the host as the certificate does"
+	case said == nil && cutOff(err):
+		err = errHandshake
 	case said == nil:
 	case errors.Is(err, amqp.ErrSASL):
 		advice = "the broker offers no such way to log in; check auth_mechanism in AMQP_URL"
@@ -70,9 +82,9 @@ func explainDial(uri amqp.URI, err error) error {
 		err, advice = errors.New("what listens there does not speak AMQP"),
 			"check host and port in AMQP_URL; a port for TLS needs amqps:// in place of amqp://"
 	case said.Code == amqp.FrameError:
-		err = fmt.Errorf("the connection was lost during the handshake (%s): is it RabbitMQ that listens there?", said.Reason)
+		err = fmt.Errorf("%w (%s): is it RabbitMQ that listens there?", errHandshake, said.Reason)
 	default: // what the library tells of it is a guess
-		err = errors.New("the connection was lost during the handshake")
+		err = errHandshake
 	}
 	if advice == "" {
 		return fmt.Errorf("%s (by AMQP_URL): %w", where, err)
