@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -43,12 +45,8 @@ type run struct {
 	from, to uint64 // delivery tags
 }
 
-const (
-	// lull is for how long nothing comes before a getter asks whether there is anything.
-	lull = 50 * time.Millisecond
-	// stalled is for how long nothing comes, though there is something, before a getter gives up.
-	stalled = 30 * time.Second
-)
+// lull is for how long nothing comes before a getter asks whether there is anything.
+const lull = 50 * time.Millisecond
 
 // NewGetter opens a getter on a queue.
 func (b *Broker) NewGetter(ctx context.Context, queue string) (*Getter, error) {
@@ -79,27 +77,30 @@ func (g *Getter) Ahead(n int) error {
 	return err
 }
 
-// collect waits for n messages, or for all that there are.
+// collect waits for n messages, or for all that there are. Where nothing comes, it asks for one: the queue answers to that after everything that
+// it was asked before, so when it has none and nothing comes after that either, there is nothing.
 func (g *Getter) collect(in <-chan amqp.Delivery, n int) error {
 	quiet := time.NewTimer(lull)
 	defer quiet.Stop()
-	for heard := time.Now(); n > 0; {
+	for empty := false; n > 0; {
 		select {
 		case d, open := <-in:
 			if !open {
-				return fmt.Errorf("get from queue %q: %w", g.queue, ErrNotConnected)
+				_, err := g.ready() // it says why
+				return cmp.Or(err, fmt.Errorf("get from queue %q: %w", g.queue, ErrNotConnected))
 			}
 			g.ahead[d.DeliveryTag] = newDelivery(&d, g.queue, g.session)
-			n, heard = n-1, time.Now()
+			n, empty = n-1, false
 		case <-quiet.C:
-			left, err := g.ready()
-			switch {
-			case err != nil:
-				return err
-			case left == 0 && time.Since(heard) > 2*lull: // what was on its way has come
+			if empty {
 				return nil
-			case time.Since(heard) > stalled:
-				return fmt.Errorf("get from queue %q: RabbitMQ has %d messages and sends none", g.queue, left)
+			}
+			d, err := g.get()
+			if err != nil {
+				return err
+			}
+			if empty = d == nil; !empty {
+				g.ahead[d.tag] = d // beside those that the consumer still has to send
 			}
 		}
 		quiet.Reset(lull)
@@ -125,14 +126,18 @@ func (g *Getter) Next() (*Delivery, error) {
 			return nil, err
 		}
 	}
+	g.take(d)
+	return d, nil
+}
+
+func (g *Getter) take(d *Delivery) {
 	delete(g.ahead, d.tag)
 	g.last = d.tag
 	if n := len(g.runs); n > 0 && g.runs[n-1].consumer == d.consumer {
 		g.runs[n-1].to = d.tag
-	} else {
-		g.runs = append(g.runs, run{d.consumer, d.tag, d.tag})
+		return
 	}
-	return d, nil
+	g.runs = append(g.runs, run{d.consumer, d.tag, d.tag})
 }
 
 func (g *Getter) get() (*Delivery, error) {
@@ -166,9 +171,9 @@ const (
 	// together is how many messages of one consumer a quorum queue takes back in their order. RabbitMQ 3.10 keeps them in a map, which
 	// Erlang orders up to this size.
 	together = 32
-	// underWay is how many commands to a quorum queue may be on their way. From 32 on (quorum_commands_soft_limit) RabbitMQ keeps them back,
+	// underWay is how many commands to a quorum queue may be on their way before the queue is asked. From 32 on (quorum_commands_soft_limit) RabbitMQ keeps them back,
 	// makes one of many, and the order is lost.
-	underWay = 24
+	underWay = 8
 	// patience is how long the queue may take to tell of what it was given back. Who else takes messages may keep it from telling.
 	patience = time.Second
 )
@@ -177,9 +182,8 @@ const (
 func (g *Getter) giveBack() error {
 	g.session.mu.Lock()
 	defer g.session.mu.Unlock()
-	if more := len(g.ahead); more > 0 { // they came together, and last
-		first := g.last + 1
-		g.runs = append(g.runs, run{g.ahead[first].consumer, first, g.last + uint64(more)})
+	for _, tag := range slices.Sorted(maps.Keys(g.ahead)) { // nobody wants them any more
+		g.take(g.ahead[tag])
 	}
 	before, err := g.ready()
 	if err != nil {

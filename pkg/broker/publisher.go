@@ -290,8 +290,8 @@ func (s *pubSession) confirm(c amqp.Confirmation) {
 	f := s.inFlight.pop()
 	s.settled++
 	upTo := s.returned[f.address]
-	if upTo <= s.settled {
-		delete(s.returned, f.address)
+	if s.inFlight.len() == 0 {
+		clear(s.returned)
 	}
 	switch {
 	case !c.Ack:

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"orderflow/pkg/broker"
+	"orderflow/pkg/flow"
 )
 
 // Canary says how many letters go ahead of the others, and when the others follow.
@@ -48,6 +49,7 @@ const canaryPoll = 100 * time.Millisecond
 
 // watch waits for what becomes of canaries: an inbox knows those that were handled, the dead-letter exchange hands out those that die again.
 type watch struct {
+	run    string
 	ctx    context.Context // of the taps
 	stop   context.CancelFunc
 	tapped map[string]bool // targets
@@ -58,8 +60,8 @@ type watch struct {
 	seen   Canaries
 }
 
-func newWatch() *watch {
-	w := &watch{tapped: map[string]bool{}, dead: make(chan broker.Message, 64), lost: make(chan error, 1), open: map[canary]uuid.UUID{}}
+func newWatch(run string) *watch {
+	w := &watch{run: run, tapped: map[string]bool{}, dead: make(chan broker.Message, 64), lost: make(chan error, 1), open: map[canary]uuid.UUID{}}
 	w.ctx, w.stop = context.WithCancel(context.Background())
 	return w
 }
@@ -82,7 +84,11 @@ func (c *watch) tap(ctx context.Context, b *broker.Broker, queue string) error {
 	return nil
 }
 
+// hear passes on what this run has sent. What else dies meanwhile is no canary.
 func (c *watch) hear(m *broker.Message) {
+	if m.Headers[flow.HeaderReplayID] != c.run {
+		return
+	}
 	select {
 	case c.dead <- *m:
 	case <-c.ctx.Done():
@@ -109,7 +115,7 @@ func (w *task) beforeCanary(ctx context.Context, some []*held) error {
 		return nil
 	}
 	if w.watch == nil {
-		w.watch = newWatch()
+		w.watch = newWatch(w.id)
 	}
 	for _, h := range some {
 		if h.ID == "" {
@@ -138,9 +144,24 @@ func (w *task) afterCanary(ctx context.Context, done []*held) error {
 		}
 	}
 	if w.watch.seen.Sent < w.Canary.Send {
-		return nil
+		return w.watch.early(w.Canary.MaxFailures)
 	}
 	return w.await(ctx)
+}
+
+// early takes note of those that have died already, and is an error where these are too many.
+func (c *watch) early(most int) error {
+	for {
+		select {
+		case m := <-c.dead:
+			c.died(Read(m))
+		default:
+			if c.seen.Died > most {
+				return &CanaryError{Canaries: c.seen}
+			}
+			return nil
+		}
+	}
 }
 
 // lastCanaries waits for those that were sent where there were no others to follow.
@@ -175,7 +196,7 @@ func (w *task) await(ctx context.Context) error {
 		}
 		select {
 		case m := <-c.dead:
-			c.died(Read(m), w.id)
+			c.died(Read(m))
 		case err := <-c.lost:
 			return fmt.Errorf("what becomes of the canaries is not known: %w", err)
 		case <-poll.C:
@@ -187,10 +208,10 @@ func (w *task) await(ctx context.Context) error {
 	}
 }
 
-// died takes note of a canary that has died again. What else dies meanwhile is none.
-func (c *watch) died(l Letter, run string) {
+// died takes note of a canary that has died again.
+func (c *watch) died(l Letter) {
 	one := canary{l.ID, l.Queue}
-	if _, open := c.open[one]; open && l.ReplayID == run {
+	if _, open := c.open[one]; open {
 		delete(c.open, one)
 		c.seen.Died++
 	}

@@ -297,7 +297,7 @@ func TestStoreMendsTheEnd(t *testing.T) {
 		}
 	}
 	write(t, path, "what I must not forget")
-	if _, err := OpenStore(path, true); err == nil || !strings.Contains(err.Error(), "no dead letter, nothing is added") {
+	if _, err := OpenStore(path, true); err == nil || !strings.Contains(err.Error(), "no file of dead letters, nothing is added") {
 		t.Errorf("a file of something else: %v", err)
 	}
 }
@@ -509,7 +509,7 @@ func TestPlan(t *testing.T) {
 	if got, err := Apply(t.Context(), b.broker, plan, job); err != nil || got.Total() != 0 && got.Count(Replayed) != 0 || got.Before != 4 {
 		t.Errorf("what has died again: %+v, %v", got, err)
 	}
-	plan.Messages = append(plan.Messages, Planned{DLQ: dead, ID: "vanished", Hash: bodyHash(&l)})
+	plan.Messages = append(plan.Messages, Planned{DLQ: dead, ID: "vanished", Hash: bodyHash(&l), Target: work})
 	if got, err := Apply(t.Context(), b.broker, plan, job); err != nil || len(got.Gone) != 1 || got.Gone[0].ID != "vanished" {
 		t.Errorf("what has vanished: %+v, %v", got, err)
 	}
@@ -596,7 +596,7 @@ func TestWornMessages(t *testing.T) {
 	m := deadLetter("1", work)
 	m.RoutingKey = "foreign"
 	b.publish(m)
-	from, looks := Source{Queue: "foreign", Fragile: true}, 0
+	from, looks := Source{Queue: "foreign", Foreign: true}, 0
 	for ; looks < 25; looks++ {
 		if _, err := Look(t.Context(), b.broker, from, func(Letter) error { return nil }); err != nil {
 			if !errors.Is(err, ErrWorn) {

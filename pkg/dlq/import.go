@@ -40,11 +40,11 @@ func StoredQueues(path string) (queues []string, err error) {
 // which would send it to other queues, too.
 func Import(ctx context.Context, b *broker.Broker, path, queue string, from []Source, history *History) (Imported, error) {
 	i := importing{
-		Imported: Imported{RunID: uuid.NewString(), Imported: map[string]int{}}, history: history, there: map[identity]bool{}, seen: map[identity]bool{},
+		Imported: Imported{RunID: uuid.NewString(), Imported: map[string]int{}}, history: history, there: map[identity]int{}, seen: map[identity]bool{},
 	}
 	for _, source := range from {
 		if _, err := Look(ctx, b, source, func(l Letter) error {
-			i.there[identify(source.Queue, &l)] = true
+			i.there[identify(source.Queue, l.Message)]++
 			return nil
 		}); err != nil {
 			return i.Imported, fmt.Errorf("look at %s: %w", source.Queue, err)
@@ -57,10 +57,11 @@ func Import(ctx context.Context, b *broker.Broker, path, queue string, from []So
 		return i.Imported, err
 	}
 	err := ReadStore(path, func(s Stored) error {
+		from := s.DLQ
 		if queue != "" {
 			s.DLQ = queue
 		}
-		if i.knows(s) {
+		if i.knows(from, s) {
 			return nil
 		}
 		if i.batch = append(i.batch, s); len(i.batch) < inFlight {
@@ -71,33 +72,39 @@ func Import(ctx context.Context, b *broker.Broker, path, queue string, from []So
 	return i.Imported, errors.Join(err, i.flush(ctx))
 }
 
-// identity is what makes two messages of a queue the same.
-type identity struct{ queue, id, hash string }
+// identity is what makes two dead letters of a queue the same: an event that has died in two queues is two of them.
+type identity struct{ queue, diedIn, id, hash string }
 
-func identify(queue string, l *Letter) identity { return identity{queue, l.ID, bodyHash(l)} }
+func identify(queue string, m broker.Message) identity {
+	l := Read(m)
+	return identity{queue, l.Queue, l.ID, bodyHash(&l)}
+}
 
 // importing is an Import under way.
 type importing struct {
 	Imported
 	publisher *broker.Publisher
 	history   *History
-	there     map[identity]bool // in the queues, before
+	there     map[identity]int  // in the queues, before
 	seen      map[identity]bool // in the file, so far; but for those without an id, of which nobody can tell
 	batch     []Stored
 }
 
-// knows tells whether a message is left out, and counts it then.
-func (i *importing) knows(s Stored) bool {
-	key := identify(s.DLQ, &Letter{Message: s.Message})
-	switch {
-	case i.seen[key]:
+// knows tells whether a message is left out, and counts it then. from is the queue that it was in when it was written.
+func (i *importing) knows(from string, s Stored) bool {
+	line := identify(from, s.Message)
+	if i.seen[line] {
 		i.Twice++
 		return true
-	case i.there[key]:
-		i.There++
 	}
-	i.seen[key] = s.Message.ID != ""
-	return i.there[key]
+	i.seen[line] = s.Message.ID != ""
+	key := identify(s.DLQ, s.Message)
+	if i.there[key] == 0 {
+		return false
+	}
+	i.there[key]--
+	i.There++
+	return true
 }
 
 // flush publishes what has been gathered.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"orderflow/pkg/broker"
 )
@@ -48,11 +49,11 @@ const planVersion = 1
 
 // key is what a planned message is found by.
 func (p Planned) key() Planned {
-	return Planned{DLQ: p.DLQ, ID: p.ID, Hash: p.Hash, Replays: p.Replays}
+	return Planned{DLQ: p.DLQ, ID: p.ID, Hash: p.Hash, Replays: p.Replays, Target: p.Target}
 }
 
 func keyOf(queue string, l *Letter) Planned {
-	return Planned{DLQ: queue, ID: l.ID, Hash: bodyHash(l), Replays: l.Replays}
+	return Planned{DLQ: queue, ID: l.ID, Hash: bodyHash(l), Replays: l.Replays, Target: l.Queue}
 }
 
 func bodyHash(l *Letter) string {
@@ -66,7 +67,7 @@ func MakePlan(ctx context.Context, b *broker.Broker, j Job) (Plan, Run, error) {
 	j.Do, j.DryRun = Replay(), true
 	j.See = func(queue string, l Letter, _ broker.Message, o Outcome) {
 		p := keyOf(queue, &l)
-		p.Type, p.OrderID, p.Target, p.Verdict = l.Type, l.CorrelationID, o.Target, o.Verdict
+		p.Type, p.OrderID, p.Verdict = l.Type, l.CorrelationID, o.Verdict
 		plan.Messages = append(plan.Messages, p)
 	}
 	run, err := Do(ctx, b, j)
@@ -268,7 +269,12 @@ func (o *openPlan) left(p Plan) (left []Planned) {
 }
 
 // keyInHistory is a planned message as the history knows it.
-func keyInHistory(p Planned) Planned { return Planned{DLQ: p.DLQ, ID: storable(p.ID), Hash: p.Hash} }
+func keyInHistory(p Planned) Planned {
+	return Planned{DLQ: p.DLQ, ID: storable(p.ID), Hash: p.Hash, Target: storable(p.Target)}
+}
+
+// undefinedTable is Postgres's code for a table that is not there.
+const undefinedTable = "42P01"
 
 // applied lists what was done of a plan.
 func (h *History) applied(ctx context.Context, plan uuid.UUID) (map[Planned]bool, error) {
@@ -276,17 +282,20 @@ func (h *History) applied(ctx context.Context, plan uuid.UUID) (map[Planned]bool
 		return nil, nil
 	}
 	rows, err := h.DB.Query(ctx, `
-		SELECT DISTINCT from_queue, message_id, encode(body_hash, 'hex') FROM history WHERE plan_id = $1 AND outcome = $2`, plan, Replayed)
+		SELECT DISTINCT from_queue, message_id, encode(body_hash, 'hex'), to_queue FROM history WHERE plan_id = $1 AND outcome = $2`, plan, Replayed)
 	if err != nil {
 		return nil, fmt.Errorf("read the history: %w", err)
 	}
 	done := map[Planned]bool{}
 	for rows.Next() {
 		var p Planned
-		if err := rows.Scan(&p.DLQ, &p.ID, &p.Hash); err != nil {
+		if err := rows.Scan(&p.DLQ, &p.ID, &p.Hash, &p.Target); err != nil {
 			return nil, fmt.Errorf("read the history: %w", err)
 		}
 		done[p] = true
+	}
+	if refused, ok := errors.AsType[*pgconn.PgError](rows.Err()); ok && refused.Code == undefinedTable {
+		return nil, nil // nothing was done yet
 	}
 	if err := rows.Err(); err != nil {
 		return nil, fmt.Errorf("read the history: %w", err)

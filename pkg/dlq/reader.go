@@ -18,12 +18,19 @@ type reader struct {
 	ahead   int  // what the broker has sent, and next has not returned
 	settled int  // how many of those taken will not be given back
 	again   bool // the last one had been taken and given back before
-	fragile bool // see Source
+	foreign bool // see Source
+	worn    bool // a message has been delivered so often that no more are taken
+	force   bool // do not mind that
+	largest int  // body so far, in bytes
 	began   time.Time
 }
 
-// step is how many messages are sent ahead: so many, of at most some MiB each, wait in memory for those who take them.
-const step = 500
+const (
+	// step is how many messages are sent ahead at most.
+	step = 500
+	// room is how many bytes they may have, as far as can be told from those before.
+	room = 16 << 20
+)
 
 // longestHold is how long messages are held. RabbitMQ closes the channel of who holds one for half an hour (consumer_timeout).
 const longestHold = 25 * time.Minute
@@ -41,13 +48,16 @@ func newReader(ctx context.Context, b *broker.Broker, from Source) (*reader, err
 	if err != nil {
 		return nil, err
 	}
-	return &reader{getter: getter, limit: from.Take, fragile: from.Fragile, began: time.Now()}, nil
+	return &reader{getter: getter, limit: from.Take, foreign: from.Foreign, force: from.Force, began: time.Now()}, nil
 }
 
 // next takes a message; it is nil at the end.
 func (r *reader) next() (*broker.Delivery, error) {
 	if r.taken > 0 && r.taken >= r.depth {
 		return nil, nil
+	}
+	if r.taken == r.settled && r.ahead == 0 {
+		r.began = time.Now()
 	}
 	if r.taken > r.settled && time.Since(r.began) > longestHold {
 		return nil, fmt.Errorf("%d messages that stay have been held for %s, and RabbitMQ takes back what is held for longer", r.taken-r.settled, longestHold)
@@ -67,7 +77,9 @@ func (r *reader) next() (*broker.Delivery, error) {
 	r.ahead = max(r.ahead-1, 0)
 	r.taken++
 	r.again = d.Redelivered
-	if times, _ := d.Headers["x-delivery-count"].(int64); r.fragile && times >= wornAt {
+	r.largest = max(r.largest, len(d.Body))
+	if times, _ := d.Headers["x-delivery-count"].(int64); r.foreign && !r.force && times >= wornAt {
+		r.worn = true
 		return nil, fmt.Errorf("message %q was delivered %d times: %w", d.ID, times, ErrWorn)
 	}
 	return d, nil
@@ -79,7 +91,7 @@ func (r *reader) sendAhead() error {
 	if r.limit > 0 {
 		wanted = min(wanted, r.limit)
 	}
-	if r.ahead = min(wanted-r.taken, step); r.ahead <= 0 {
+	if r.ahead = min(wanted-r.taken, step, max(room/max(r.largest, 1), 1)); r.ahead <= 0 {
 		r.ahead = 0
 		return nil
 	}
@@ -92,7 +104,7 @@ func (r *reader) sendAhead() error {
 // does as said, everything is.
 func (r *reader) close() error {
 	r.limit = 0
-	for r.again || r.fragile {
+	for !r.worn && (r.again || r.foreign) {
 		if d, err := r.next(); d == nil || err != nil {
 			break // a lost connection gives everything back
 		}

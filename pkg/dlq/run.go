@@ -80,7 +80,7 @@ func (r Run) Total() (n int) {
 func (r Run) Planned(from []Source, done Fate) (planned []Source) {
 	for i, tally := range r.Tallies {
 		if n := tally.Total(); n > 0 {
-			planned = append(planned, Source{Queue: tally.Queue, Take: n, Touch: tally.Count(done), Fragile: from[i].Fragile})
+			planned = append(planned, Source{Queue: tally.Queue, Take: n, Touch: tally.Count(done) + tally.Count(Held), Foreign: from[i].Foreign, Force: from[i].Force})
 		}
 	}
 	return planned

@@ -129,9 +129,22 @@ func syncFolder(path string) error {
 // lineStart is how every line begins.
 var lineStart = []byte(`{"dlq":`)
 
+// begun tells whether a line was begun by Write, as far as it goes.
+func begun(line []byte) bool {
+	n := min(len(line), len(lineStart))
+	return bytes.Equal(line[:n], lineStart[:n])
+}
+
 // mendEnd sees to it that the file ends with a whole line. A last line without an end is completed where it is a dead letter, cut off where it
 // is the beginning of one, and otherwise nothing that this program has written.
 func (s *Store) mendEnd(size int64) error {
+	first := make([]byte, min(size, int64(len(lineStart))))
+	if _, err := s.file.ReadAt(first, 0); err != nil {
+		return err
+	}
+	if !begun(first) {
+		return errors.New("it is no file of dead letters, nothing is added to it")
+	}
 	end, err := s.lastEnd(size)
 	if err != nil || end == size {
 		return err
@@ -144,7 +157,7 @@ func (s *Store) mendEnd(size int64) error {
 		_, err = s.file.Write([]byte{'\n'})
 		return err
 	}
-	if !bytes.HasPrefix(tail, lineStart[:min(len(tail), len(lineStart))]) {
+	if !begun(tail) {
 		return errors.New("its last line is no dead letter, nothing is added to it")
 	}
 	return s.file.Truncate(end)
@@ -200,7 +213,7 @@ func ReadStore(path string, see func(Stored) error) error {
 		if len(bytes.TrimSpace(line)) > 0 {
 			s, err := readStored(line)
 			switch {
-			case errors.Is(err, io.ErrUnexpectedEOF) && torn && bytes.HasPrefix(line, lineStart):
+			case errors.Is(err, io.ErrUnexpectedEOF) && torn && begun(line):
 				err = errors.New("it is cut off: its message has not left its queue, delete the line")
 			case err == nil:
 				err = see(s)

@@ -20,13 +20,13 @@ func (w *task) touch(ctx context.Context, some []*held) error {
 	if err := w.beforeCanary(ctx, some); err != nil {
 		return err
 	}
-	begun, stop := context.WithTimeout(context.WithoutCancel(ctx), finishLimit)
-	defer stop()
 	if w.Do.Keep != nil {
 		if err := w.Do.Keep.keep(some); err != nil {
 			return fmt.Errorf("nothing more was done: %w", err)
 		}
 	}
+	begun, stop := context.WithTimeout(context.WithoutCancel(ctx), finishLimit)
+	defer stop()
 	lost := w.send(begun, some)
 	done := some[:0:0]
 	for _, h := range some {

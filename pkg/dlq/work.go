@@ -53,9 +53,9 @@ type Source struct {
 	Queue string
 	Take  int
 	Touch int // how many of those taken may be touched, where Take is not 0
-	// Fragile tells that the queue may have a delivery limit: a message that comes near it is ErrWorn. Those that package flow has made have
-	// none.
-	Fragile bool
+	// Foreign tells that package flow has not made the queue: it may have a delivery limit, and a message that comes near it is ErrWorn, which
+	// Force does not mind; or it may have none, and put at its end what comes back, so everything is taken before anything is given back.
+	Foreign, Force bool
 }
 
 // Action is what is done with a dead letter: it is sent somewhere, or kept in a file, or both; and then it leaves its queue.

@@ -158,7 +158,7 @@ func (c *change) really(cmd *cobra.Command, d *desk, j dlq.Job, a act) (run dlq.
 	if j.Do, err = a.real(); err != nil {
 		return run, err
 	}
-	if err := d.openHistory(cmd.Context(), uuid.Nil); err != nil {
+	if err := d.openHistory(cmd.Context(), uuid.Nil, true); err != nil {
 		return run, err
 	}
 	j.History = d.history

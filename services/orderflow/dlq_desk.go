@@ -93,8 +93,8 @@ func (d *desk) openDatabase(ctx context.Context) error {
 	return nil
 }
 
-// openHistory makes the history where there is none yet.
-func (d *desk) openHistory(ctx context.Context, plan uuid.UUID) error {
+// openHistory opens the history, and makes it where there is none yet, if that may be.
+func (d *desk) openHistory(ctx context.Context, plan uuid.UUID, make bool) error {
 	if d.inboxes == nil || d.history != nil {
 		return nil
 	}
@@ -102,9 +102,11 @@ func (d *desk) openHistory(ctx context.Context, plan uuid.UUID) error {
 	if err != nil {
 		return err
 	}
-	_, err = postgres.Migrate(ctx, postgres.Config{URL: cfg.DatabaseURL, Schema: dlq.HistorySchema, Name: "orderflow dlq"}, migrations.Files, migrations.DLQ)
-	if _, newer := errors.AsType[*postgres.NewerError](err); err != nil && !newer {
-		return fmt.Errorf("the history: %w; to do without the database, use --no-database", err)
+	if make {
+		_, err = postgres.Migrate(ctx, postgres.Config{URL: cfg.DatabaseURL, Schema: dlq.HistorySchema, Name: "orderflow dlq"}, migrations.Files, migrations.DLQ)
+		if _, newer := errors.AsType[*postgres.NewerError](err); err != nil && !newer {
+			return fmt.Errorf("the history: %w; to do without the database, use --no-database", err)
+		}
 	}
 	db, err := d.pool(ctx, cfg, dlq.HistorySchema)
 	if err != nil {

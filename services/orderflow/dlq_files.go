@@ -110,7 +110,7 @@ would send a message to further queues (CC, BCC) are left out, too. - is standar
 				if slices.Contains(queues, "") {
 					return usagef("nothing tells which dead-letter queue some of the messages belong to: name one by --queue")
 				}
-				if err := d.openHistory(cmd.Context(), uuid.Nil); err != nil {
+				if err := d.openHistory(cmd.Context(), uuid.Nil, true); err != nil {
 					return err
 				}
 				imported, err := dlq.Import(cmd.Context(), d.Broker, file, queue, sources(queues, force), d.history)
@@ -135,7 +135,10 @@ func onDisk(stdin io.Reader, name string) (file string, done func(), err error) 
 		return "", nil, err
 	}
 	_, err = io.Copy(copied, stdin)
-	return copied.Name(), func() { os.Remove(copied.Name()) }, errors.Join(err, copied.Close())
+	if err = errors.Join(err, copied.Close()); err != nil {
+		os.Remove(copied.Name())
+	}
+	return copied.Name(), func() { os.Remove(copied.Name()) }, err
 }
 
 func printImported(w io.Writer, in dlq.Imported, asJSON bool) error {

@@ -91,7 +91,7 @@ func (c *change) apply(cmd *cobra.Command, d *desk, plan dlq.Plan) error {
 	if host := d.VirtualHost(); plan.Host != host {
 		return usagef("the plan is for the virtual host %q, and AMQP_URL leads to %q", plan.Host, host)
 	}
-	if err := d.openHistory(cmd.Context(), plan.ID); err != nil {
+	if err := d.openHistory(cmd.Context(), plan.ID, !c.dryRun); err != nil {
 		return err
 	}
 	do := func(ctx context.Context, d *desk, j dlq.Job) (dlq.Run, error) {

@@ -60,11 +60,11 @@ func findForeign(ctx context.Context, b *broker.Broker, arg string, known []stri
 		broker.DeadLetterQueue(workQueue(arg)), suggestion(workQueue(arg), known))
 }
 
-// sources are dead-letter queues to read. Who knows whether one that the services have not declared has a delivery limit.
+// sources are dead-letter queues to read. force is for those that others have declared, see dlq.Source.
 func sources(queues []string, force bool) []dlq.Source {
 	from := make([]dlq.Source, len(queues))
 	for i, queue := range queues {
-		from[i] = dlq.Source{Queue: queue, Fragile: !force && !slices.Contains(workQueues(), workQueue(queue))}
+		from[i] = dlq.Source{Queue: queue, Foreign: !slices.Contains(workQueues(), workQueue(queue)), Force: force}
 	}
 	return from
 }

@@ -249,7 +249,7 @@ func contain(t *testing.T, text string, parts ...string) {
 }
 
 // count asks the database for a number.
-func count(t *testing.T, env devtest.Env, sql string) (n int) {
+func count(t testing.TB, env devtest.Env, sql string) (n int) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), env.DatabaseURL)
 	if err != nil {
