@@ -344,7 +344,7 @@ func TestDLQRefusals(t *testing.T) {
 		"plan of elsewhere": {"", "dlq apply " + elsewhere + " --yes", 2, `the plan is for the virtual host "other-`},
 		"rate":              {"", "dlq replay payment.order-placed --rate -1 --yes", 2, "--rate -1 is less than 0"},
 		"canary":            {"", "dlq replay payment.order-placed --max-failures 1 --yes", 2, "--max-failures belongs to --canary"},
-		"import":            {"", "dlq import " + wrong, 1, "line 1: unexpected EOF"},
+		"import":            {"", "dlq import " + wrong, 1, "line 1: it is cut off"},
 		"no rights":         {deaf, "dlq replay payment.order-placed --yes", 1, "ACCESS_REFUSED"},
 		"no database":       {"DATABASE_URL=" + changed(t, env.DatabaseURL, on("127.0.0.1:1")), "dlq replay payment.order-placed --yes", 1, "use --no-database"},
 	} {
