@@ -55,7 +55,7 @@ func TestOpenSaysWhatIsWrong(t *testing.T) {
 			if !IsSetup(err) {
 				t.Fatalf("error %v, want a fault of the setup, at once", err)
 			}
-			if took := time.Since(began); took > 2900*time.Millisecond { // RabbitMQ keeps who does not listen for three
+			if took := time.Since(began); took > 2*time.Second { // RabbitMQ keeps who does not listen for three
 				t.Errorf("it took %s", took)
 			}
 			mustSay(t, err, c.words...)
@@ -185,7 +185,7 @@ func TestOpenIsPatientForAsLongAsItIsTold(t *testing.T) {
 				t.Fatalf("error %v, want one that trying again may mend", err)
 			}
 			mustSay(t, err, "127.0.0.1:", c.says, "START_TIMEOUT", patience.String())
-			if took := time.Since(began); took < patience/2 || took > patience+limit/2 {
+			if took := time.Since(began); took < patience/2 || took > patience+2*time.Second {
 				t.Errorf("it took %s to say: %v", took, err)
 			}
 		})

@@ -41,7 +41,7 @@ func Migrate(ctx context.Context, cfg Config, files fs.FS, folders ...string) (a
 			if last != nil {
 				err = last // one that was cut off knows less
 			}
-			return applied, fmt.Errorf("%w; gave up when START_TIMEOUT was over", err)
+			return applied, fmt.Errorf("%w; gave up after START_TIMEOUT, %s", err, cmp.Or(cfg.Told, cfg.Patience))
 		case !Lost(err) && !errors.Is(err, errSilent) || cfg.Patience == 0 || !time.Now().Before(deadline):
 			return applied, err
 		}

@@ -84,7 +84,7 @@ func expectEnd(t *testing.T, cfg Config, files fstest.MapFS, within time.Duratio
 	}
 }
 
-const soon = 20 * time.Second // as late as a patience of a second may be noticed to be over
+const soon = 8 * time.Second // as late as a patience of a second may be noticed to be over
 
 func TestMigrateWaitsForTheLock(t *testing.T) {
 	t.Parallel()
@@ -101,7 +101,7 @@ func TestMigrateWaitsForTheLock(t *testing.T) {
 	}
 	lock("pg_advisory_lock")
 	cfg := Config{URL: env.DatabaseURL, Schema: "s", Patience: time.Second}
-	expectEnd(t, cfg, scripts, soon, `schema "s"`, "another process migrates it", "gave up when START_TIMEOUT was over")
+	expectEnd(t, cfg, scripts, soon, `schema "s"`, "another process migrates it", "gave up after START_TIMEOUT, 1s")
 	lock("pg_advisory_unlock")
 	if applied, err := Migrate(t.Context(), cfg, scripts, "own"); len(applied) != 2 || err != nil {
 		t.Errorf("when the lock is free: %v, %v", applied, err)
@@ -112,7 +112,7 @@ func TestMigrateOfASilentServer(t *testing.T) {
 	t.Parallel()
 	address, freeze := frontOf(t, devtest.New(t))
 	freeze()
-	expectEnd(t, Config{URL: address, Schema: "s", Patience: time.Second}, scripts, soon, "no answer", "gave up when START_TIMEOUT was over")
+	expectEnd(t, Config{URL: address, Schema: "s", Patience: time.Second}, scripts, soon, "no answer", "gave up after START_TIMEOUT, 1s")
 }
 
 // What takes longer than the patience is done, and so is what comes after it.

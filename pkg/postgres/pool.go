@@ -29,6 +29,7 @@ type Config struct {
 	// Patience is how long Open and Migrate wait for a server that does not accept connections yet, and Migrate for others that do
 	// the same, START_TIMEOUT; 0 means one try, of ten seconds at most.
 	Patience time.Duration
+	Told     time.Duration // what an error calls START_TIMEOUT, where Patience is only what is left of it; 0: Patience
 }
 
 const (

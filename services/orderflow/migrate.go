@@ -26,7 +26,7 @@ func newMigrate() *cobra.Command {
 				return err
 			}
 			deadline := time.Now().Add(cfg.StartTimeout)
-			database := postgres.Config{URL: cfg.DatabaseURL, Name: "orderflow migrate", Patience: cfg.StartTimeout}
+			database := postgres.Config{URL: cfg.DatabaseURL, Name: "orderflow migrate", Patience: cfg.StartTimeout, Told: cfg.StartTimeout}
 			db, err := postgres.Open(cmd.Context(), database)
 			if err != nil {
 				return err

@@ -365,7 +365,7 @@ func (p *process) openDatabase(ctx context.Context, s service, part *part) (err 
 	if part.db, err = postgres.Open(ctx, cfg); err != nil {
 		return err
 	}
-	cfg.Patience = p.patience()
+	cfg.Patience, cfg.Told = p.patience(), p.cfg.StartTimeout
 	applied, err := postgres.Migrate(ctx, cfg, migrations.Files, migrations.Flow, s.schema)
 	if len(applied) > 0 {
 		p.log.Info("migrated", "applied", strings.Join(applied, ", "))

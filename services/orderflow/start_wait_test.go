@@ -178,13 +178,13 @@ func TestWaitingIsIdle(t *testing.T) {
 		c.pass(w)
 		told := time.Now()
 		w.endsWith(c.code)
-		if took := time.Since(told); took > atOnce {
+		if took := time.Since(told); took > 8*time.Second {
 			t.Errorf("it took %s to end", took)
 		}
 		if log := w.log.String(); !strings.Contains(log, c.says) {
 			t.Errorf("it does not say %q:\n%s", c.says, log)
 		}
-		if used := cpu(w) - start; used > time.Second {
+		if used := cpu(w) - start; used > time.Second/2 {
 			t.Errorf("it used %s of CPU time in %s", used, time.Since(began))
 		}
 		// Each of four services waits for two servers.
