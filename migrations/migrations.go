@@ -1,5 +1,6 @@
 // Package migrations holds the database's schemas as numbered SQL: one folder for each service, in flow what the runtime
-// of reactions needs in every one of them, and in dlq the history of what operators do with dead letters. A file that was released is never changed; a change is a new file.
+// of reactions needs in every one of them, and in dlq the history of what operators do with dead letters. A file that was
+// released is never changed; a change is a new file.
 //
 // Migrations only add: a table, an index, a column that is nullable or has a default. While a release is rolled out, or after it was
 // taken back, the version before works on the migrated schema, and is started on it: it warns and goes on. What has to go is taken

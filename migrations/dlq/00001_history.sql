@@ -9,7 +9,7 @@ CREATE TABLE history (
     run_id     uuid        NOT NULL, -- one call of the command
     plan_id    uuid,                 -- of dlq apply
     action     text        NOT NULL, -- replay, edit, drop, import
-    outcome    text        NOT NULL, -- replayed, edited, dropped, imported; unknown: sent, and not confirmed
+    outcome    text        NOT NULL, -- replayed, edited, dropped, imported, already_there (found by an import); unknown: sent, and not confirmed
     message_id text        NOT NULL, -- as it was in the dead-letter queue
     sent_id    text        NOT NULL, -- of what was sent instead; '' where nothing was
     type       text        NOT NULL,

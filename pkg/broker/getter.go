@@ -171,10 +171,11 @@ const (
 	// together is how many messages of one consumer a quorum queue takes back in their order. RabbitMQ 3.10 keeps them in a map, which
 	// Erlang orders up to this size.
 	together = 32
-	// underWay is how many commands to a quorum queue may be on their way before the queue is asked. From 32 on (quorum_commands_soft_limit) RabbitMQ keeps them back,
-	// makes one of many, and the order is lost.
+	// underWay is how many commands to a quorum queue may be on their way before the queue is asked. From 32 on
+	// (quorum_commands_soft_limit) RabbitMQ keeps them back, makes one of many, and the order is lost.
 	underWay = 8
-	// patience is how long the queue may take to tell of what it was given back. Who else takes messages may keep it from telling.
+	// patience is how long the queue may take to tell of what it was given back. Who else takes messages may keep it from telling; then it
+	// is not asked again, since their order is lost in any case.
 	patience = time.Second
 )
 
@@ -189,15 +190,17 @@ func (g *Getter) giveBack() error {
 	if err != nil {
 		return err
 	}
-	given, commands := 0, 0
+	given, commands, disturbed := 0, 0, false
 	for _, r := range g.runs {
 		n, last := 0, uint64(0)
 		nack := func() error {
 			given, commands, n = given+n, commands+1, 0
-			if err := g.session.ch.Nack(last, true, true); err != nil || commands%underWay != 0 {
+			if err := g.session.ch.Nack(last, true, true); err != nil || disturbed || commands%underWay != 0 {
 				return err
 			}
-			return g.await(before + given)
+			arrived, err := g.await(before + given)
+			disturbed = !arrived
+			return err
 		}
 		for tag := range g.session.ledger.open(r.from, r.to) {
 			if n, last = n+1, tag; n == together {
@@ -212,20 +215,20 @@ func (g *Getter) giveBack() error {
 			}
 		}
 	}
-	if commands >= underWay {
-		if err := g.await(before + given); err != nil {
+	if commands >= underWay && !disturbed {
+		if _, err := g.await(before + given); err != nil {
 			return err
 		}
 	}
 	return g.session.ch.Nack(0, true, true) // and what flush has taken
 }
 
-// await waits until so many messages are in the queue.
-func (g *Getter) await(depth int) error {
+// await waits until so many messages are in the queue, and tells whether they are.
+func (g *Getter) await(depth int) (bool, error) {
 	for until := time.Now().Add(patience); ; {
 		now, err := g.ready()
-		if err != nil || now >= depth || time.Now().After(until) {
-			return err
+		if arrived := now >= depth; err != nil || arrived || time.Now().After(until) {
+			return arrived, err
 		}
 		time.Sleep(time.Millisecond)
 	}

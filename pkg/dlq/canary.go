@@ -32,12 +32,12 @@ type Canaries struct {
 // CanaryError is why the others did not follow.
 type CanaryError struct {
 	Canaries
-	Patience time.Duration
+	Patience time.Duration // 0 where too many have died before it was over
 }
 
 // Error says what became of the canaries.
 func (e *CanaryError) Error() string {
-	if e.Waiting > 0 && e.Patience > 0 {
+	if e.Patience > 0 {
 		return fmt.Sprintf("sent ahead: %d, of which %d were handled, %d died again, and of %d nothing is known after %s; the others stay",
 			e.Sent, e.Handled, e.Died, e.Waiting, e.Patience)
 	}
@@ -54,14 +54,16 @@ type watch struct {
 	stop   context.CancelFunc
 	tapped map[string]bool // targets
 	taps   sync.WaitGroup
-	dead   chan broker.Message  // what dies anew
-	lost   chan error           // a tap
+	dead   chan broker.Message // what dies anew
+	lost   chan error          // a tap
+	sent   map[canary]bool
 	open   map[canary]uuid.UUID // those that nothing is known of, and the ids of their events
 	seen   Canaries
 }
 
 func newWatch(run string) *watch {
-	w := &watch{run: run, tapped: map[string]bool{}, dead: make(chan broker.Message, 64), lost: make(chan error, 1), open: map[canary]uuid.UUID{}}
+	w := &watch{run: run, tapped: map[string]bool{}, dead: make(chan broker.Message, 64), lost: make(chan error, 1), sent: map[canary]bool{},
+		open: map[canary]uuid.UUID{}}
 	w.ctx, w.stop = context.WithCancel(context.Background())
 	return w
 }
@@ -131,17 +133,18 @@ func (w *task) beforeCanary(ctx context.Context, some []*held) error {
 }
 
 // afterCanary waits, when the last canary is sent, and tells whether the others may follow. What the inbox has handled before is none: it
-// has no effect.
+// has no effect; and neither is the same event once more: it shares its fate.
 func (w *task) afterCanary(ctx context.Context, done []*held) error {
 	if w.watch == nil || w.watch.seen.Sent >= w.Canary.Send {
 		return nil
 	}
 	for _, h := range done {
-		if h.outcome.Verdict != Handled {
-			id, _ := eventID(h.copy)
-			w.watch.open[canary{h.copy.ID, h.outcome.Target}] = id
-			w.watch.seen.Sent++
+		one := canary{h.copy.ID, h.outcome.Target}
+		if h.outcome.Verdict == Handled || w.watch.sent[one] {
+			continue
 		}
+		w.watch.sent[one], w.watch.open[one] = true, h.eventID
+		w.watch.seen.Sent++
 	}
 	if w.watch.seen.Sent < w.Canary.Send {
 		return w.watch.early(w.Canary.MaxFailures)

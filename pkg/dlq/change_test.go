@@ -249,7 +249,8 @@ func TestDropAndImport(t *testing.T) {
 	if got, err := Import(t.Context(), b.broker, path, "t.other.dlq", []Source{{Queue: "t.other.dlq"}}, nil); err != nil || got.Imported["t.other.dlq"] != 3 {
 		t.Errorf("elsewhere: %+v, %v", got, err)
 	}
-	if entries, err := history.Entries(t.Context(), HistoryQuery{Message: "twin", Limit: 9}); err != nil || len(entries) != 1 || entries[0].Outcome != "imported" {
+	if entries, err := history.Entries(t.Context(), HistoryQuery{Message: "twin", Limit: 9}); err != nil || len(entries) != 2 ||
+		entries[0].Outcome != "already_there" || entries[1].Outcome != "imported" {
 		t.Errorf("history %+v, %v", entries, err)
 	}
 }
@@ -562,6 +563,21 @@ func TestCanary(t *testing.T) {
 	clear(bad) // mended
 	run, err = Do(t.Context(), b.broker, job)
 	if err != nil || run.Count(Replayed) != 22 || *run.Canary != (Canaries{Sent: 10, Handled: 10}) {
+		t.Errorf("%+v, %+v, %v", run, run.Canary, err)
+	}
+}
+
+// The same event twice is one canary.
+func TestCanaryThatIsThereTwice(t *testing.T) {
+	b := newBench(t)
+	db, _ := b.database()
+	twice, once := event.NewID().String(), event.NewID().String()
+	b.publish(deadLetter(twice, work), deadLetter(twice, work), deadLetter(once, work), deadLetter(event.NewID().String(), work))
+	defer b.handler(db, map[string]bool{once: true})()
+	job := Job{Do: Replay(), From: []Source{{Queue: dead}}, Inboxes: b.inboxes(db), Canary: Canary{Send: 2, Patience: limit}}
+	run, err := Do(t.Context(), b.broker, job)
+	var died *CanaryError
+	if !errors.As(err, &died) || *run.Canary != (Canaries{Sent: 2, Handled: 1, Died: 1}) && *run.Canary != (Canaries{Sent: 2, Died: 1, Waiting: 1}) || run.Count(Replayed) != 3 {
 		t.Errorf("%+v, %+v, %v", run, run.Canary, err)
 	}
 }

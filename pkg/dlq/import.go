@@ -11,8 +11,12 @@ import (
 	"orderflow/pkg/broker"
 )
 
-// imported is the fate of what came from a file.
-const imported Fate = "imported"
+const (
+	// imported is the fate of what came from a file.
+	imported Fate = "imported"
+	// wasThere is that of what was in the queue already: an import that was killed may have put it there, and not told.
+	wasThere Fate = "already_there"
+)
 
 // Imported says what became of the messages of a file.
 type Imported struct {
@@ -61,10 +65,10 @@ func Import(ctx context.Context, b *broker.Broker, path, queue string, from []So
 		if queue != "" {
 			s.DLQ = queue
 		}
-		if i.knows(from, s) {
-			return nil
+		if !i.knows(from, s) {
+			i.batch = append(i.batch, s)
 		}
-		if i.batch = append(i.batch, s); len(i.batch) < inFlight {
+		if len(i.batch) < inFlight && len(i.told) < inFlight {
 			return nil
 		}
 		return i.flush(ctx)
@@ -88,6 +92,7 @@ type importing struct {
 	there     map[identity]int  // in the queues, before
 	seen      map[identity]bool // in the file, so far; but for those without an id, of which nobody can tell
 	batch     []Stored
+	told      []deed // not yet
 }
 
 // knows tells whether a message is left out, and counts it then. from is the queue that it was in when it was written.
@@ -104,14 +109,16 @@ func (i *importing) knows(from string, s Stored) bool {
 	}
 	i.there[key]--
 	i.There++
+	l := Read(s.Message)
+	i.told = append(i.told, deed{fate: wasThere, letter: &l, to: s.DLQ})
 	return true
 }
 
-// flush publishes what has been gathered.
+// flush publishes what has been gathered, and writes it into the history.
 func (i *importing) flush(ctx context.Context) error {
-	batch := i.batch
-	i.batch = nil
-	if err := ctx.Err(); err != nil || len(batch) == 0 {
+	batch, deeds := i.batch, i.told
+	i.batch, i.told = nil, nil
+	if err := ctx.Err(); err != nil {
 		return err
 	}
 	begun, stop := context.WithTimeout(context.WithoutCancel(ctx), finishLimit)
@@ -123,7 +130,6 @@ func (i *importing) flush(ctx context.Context) error {
 		delete(messages[n].Headers, "BCC")
 		messages[n].RoutingKey, messages[n].Mandatory = s.DLQ, true
 	}
-	var deeds []deed
 	var failed error
 	for n, err := range i.publisher.PublishAll(begun, messages) {
 		l := Read(batch[n].Message)
@@ -142,7 +148,7 @@ func (i *importing) flush(ctx context.Context) error {
 	told, stop := context.WithTimeout(context.WithoutCancel(ctx), finishLimit)
 	defer stop()
 	if err := i.history.note(told, i.RunID, "import", deeds); err != nil {
-		failed = errors.Join(failed, fmt.Errorf("%d messages were imported, but that is not in the history: %w", len(deeds), err))
+		failed = errors.Join(failed, fmt.Errorf("%d messages were dealt with, but that is not in the history: %w", len(deeds), err))
 	}
 	return failed
 }

@@ -27,6 +27,7 @@ type Inboxes map[string]*flow.Memory
 func (w *task) ask(ctx context.Context, some []*held) error {
 	byQueue := map[string][]*held{}
 	for _, h := range some {
+		h.eventID = eventID(h.copy)
 		if w.Inboxes[h.outcome.Target] != nil {
 			byQueue[h.outcome.Target] = append(byQueue[h.outcome.Target], h)
 		}
@@ -43,14 +44,13 @@ func (w *task) ask(ctx context.Context, some []*held) error {
 func judge(ctx context.Context, inbox *flow.Memory, queue string, some []*held) error {
 	ids := make([]uuid.UUID, 0, len(some))
 	for _, h := range some {
-		id, ok := eventID(h.copy)
 		switch {
-		case !ok:
+		case h.eventID == uuid.Nil:
 			h.outcome.Verdict = New
-		case !inbox.Remembers(id):
+		case !inbox.Remembers(h.eventID):
 			h.outcome.Verdict = Forgotten
 		default:
-			ids = append(ids, id)
+			ids = append(ids, h.eventID)
 		}
 	}
 	handled, err := inbox.Handled(ctx, queue, ids)
@@ -62,7 +62,7 @@ func judge(ctx context.Context, inbox *flow.Memory, queue string, some []*held) 
 			continue
 		}
 		h.outcome.Verdict = New
-		if id, _ := eventID(h.copy); handled[id] {
+		if handled[h.eventID] {
 			h.outcome.Verdict = Handled
 		}
 	}
@@ -70,12 +70,12 @@ func judge(ctx context.Context, inbox *flow.Memory, queue string, some []*held) 
 }
 
 // eventID is the id by which a service will remember a message: that in the event. Where the body has none, the service takes no note of it.
-func eventID(m broker.Message) (uuid.UUID, bool) {
+func eventID(m broker.Message) uuid.UUID {
 	var envelope struct {
 		ID uuid.UUID `json:"id"`
 	}
 	if json.Unmarshal(m.Body, &envelope) != nil || envelope.ID.Version() != 7 {
-		return uuid.Nil, false
+		return uuid.Nil
 	}
-	return envelope.ID, true
+	return envelope.ID
 }

@@ -70,7 +70,12 @@ type Action struct {
 // what was done so far, also beside an error; whatever the error is, the way to go on is to do the same again.
 func Do(ctx context.Context, b *broker.Broker, j Job) (run Run, err error) {
 	w := &task{Job: j, broker: b, id: uuid.NewString(), exists: map[string]bool{}}
-	defer func() { run.Canary, err = w.canaries(), cmp.Or(err, w.close()) }()
+	defer func() {
+		for _, tally := range w.tallies {
+			run.Tallies = append(run.Tallies, *tally)
+		}
+		run.Canary, err = w.canaries(), cmp.Or(err, w.close())
+	}()
 	if !j.DryRun {
 		run.ID = w.id
 		if err := w.connect(ctx); err != nil {
@@ -81,9 +86,7 @@ func Do(ctx context.Context, b *broker.Broker, j Job) (run Run, err error) {
 		if w.full() {
 			break
 		}
-		tally, err := w.queue(ctx, source)
-		run.Tallies = append(run.Tallies, tally)
-		if err != nil {
+		if err := w.queue(ctx, source); err != nil {
 			return run, fmt.Errorf("%s %s: %w", j.Do.Name, source.Queue, err)
 		}
 	}
@@ -105,6 +108,7 @@ type task struct {
 	touched   int             // how many have left their queue
 	batch     []*held         // of Order, which touches nothing before all are known
 	readers   []*reader       // the same
+	tallies   []*Tally        // of the queues so far
 	watch     *watch          // of the canary; nil where there is none
 }
 
@@ -116,6 +120,7 @@ type held struct {
 	tally    *Tally
 	outcome  Outcome
 	copy     broker.Message // what is sent instead
+	eventID  uuid.UUID      // in it; zero where it is no event, and until the inboxes are asked
 }
 
 func (w *task) connect(ctx context.Context) error {
@@ -151,24 +156,25 @@ func (w *task) room() int {
 func (w *task) full() bool { return w.Max > 0 && w.chosen >= w.Max }
 
 // queue does the work with one queue. Where an order is wanted, it only finds out what there is.
-func (w *task) queue(ctx context.Context, source Source) (Tally, error) {
-	tally := Tally{Queue: source.Queue, Counts: map[Outcome]int{}}
+func (w *task) queue(ctx context.Context, source Source) error {
+	tally := &Tally{Queue: source.Queue, Counts: map[Outcome]int{}}
+	w.tallies = append(w.tallies, tally)
 	in, err := newReader(ctx, w.broker, source)
 	if err != nil {
-		return tally, err
+		return err
 	}
-	err = w.take(ctx, source, in, &tally)
+	err = w.take(ctx, source, in, tally)
 	tally.Depth = in.depth
 	if in.taken == 0 && errors.Is(err, broker.ErrNoQueue) {
 		in.close() // it is closed already
 		tally.Absent = true
-		return tally, nil
+		return nil
 	}
 	if w.Order != "" {
 		w.readers = append(w.readers, in)
-		return tally, err
+		return err
 	}
-	return tally, cmp.Or(err, in.close()) // after a lost connection, closing tells nothing new
+	return cmp.Or(err, in.close()) // after a lost connection, closing tells nothing new
 }
 
 // take takes one letter after the other, and goes on with some at a time. It returns at the end of the queue or at the first error.

@@ -49,27 +49,18 @@ byte. What RabbitMQ counts on a message, its expiration and its user id are left
 func exportAll(cmd *cobra.Command, b *broker.Broker, from []dlq.Source, limit int, where *dlq.Filter) error {
 	out, exported := bufio.NewWriter(cmd.OutOrStdout()), 0
 	for _, source := range from {
-		var doubt error
-		_, err := dlq.Look(cmd.Context(), b, source, func(l dlq.Letter) error {
-			if limit > 0 && exported == limit {
-				return errFull
-			}
-			if where != nil {
-				matches, unsure := where.Match(l)
-				if doubt == nil {
-					doubt = unsure
-				}
-				if !matches {
-					return nil
-				}
-			}
-			exported++
+		if limit > 0 && exported == limit {
+			break
+		}
+		left := choice{where: where, limit: max(limit-exported, 0)}
+		seen, err := left.look(cmd.Context(), b, source, func(_ int, l dlq.Letter) error {
 			return dlq.Stored{DLQ: source.Queue, Message: l.Message}.Write(out)
 		})
-		if err != nil && !errors.Is(err, errFull) && !errors.Is(err, broker.ErrNoQueue) {
-			return fmt.Errorf("export %s: %w", source.Queue, errors.Join(err, out.Flush()))
+		if err != nil && !errors.Is(err, broker.ErrNoQueue) {
+			return errors.Join(err, out.Flush())
 		}
-		if err := printDoubt(cmd.ErrOrStderr(), source.Queue, doubt); err != nil {
+		exported += seen.chosen
+		if err := printDoubt(cmd.ErrOrStderr(), source.Queue, seen.doubt); err != nil {
 			return err
 		}
 	}

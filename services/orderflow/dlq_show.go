@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -49,6 +48,8 @@ type showCommand struct {
 	asJSON, force bool
 }
 
+func (s *showCommand) choice() choice { return choice{where: s.where.Filter, id: s.id, limit: s.limit} }
+
 func (s *showCommand) run(cmd *cobra.Command, args []string) error {
 	if err := checkLimit(s.limit); err != nil {
 		return err
@@ -66,51 +67,9 @@ func (s *showCommand) run(cmd *cobra.Command, args []string) error {
 	})
 }
 
-// sight is what a look at a queue found.
-type sight struct {
-	depth, shown int
-	full         bool // --limit was reached before the end
-	doubt        error
-}
-
-var errFull = errors.New("as many as --limit allows")
-
-// look calls see with the dead letters that --where chooses, up to --limit.
-func (s *showCommand) look(cmd *cobra.Command, b *broker.Broker, from dlq.Source, see func(n int, l dlq.Letter) error) (seen sight, err error) {
-	looked := 0
-	seen.depth, err = dlq.Look(cmd.Context(), b, from, func(l dlq.Letter) error {
-		looked++
-		if s.id != "" && l.ID != s.id {
-			return nil
-		}
-		if s.where.Filter != nil {
-			matches, doubt := s.where.Match(l)
-			seen.doubt = cmp.Or(seen.doubt, doubt)
-			if !matches {
-				return nil
-			}
-		}
-		seen.shown++
-		if err := see(seen.shown, l); err != nil {
-			return err
-		}
-		if seen.shown == s.limit {
-			return errFull
-		}
-		return nil
-	})
-	if errors.Is(err, errFull) {
-		seen.full, err = looked < seen.depth, nil
-	}
-	if err != nil && !errors.Is(err, broker.ErrNoQueue) {
-		err = fmt.Errorf("look at %s: %w", from.Queue, err)
-	}
-	return seen, err
-}
-
 func (s *showCommand) text(cmd *cobra.Command, b *broker.Broker, from dlq.Source) error {
 	name, w := from.Queue, cmd.OutOrStdout()
-	seen, err := s.look(cmd, b, from, func(n int, l dlq.Letter) error {
+	seen, err := s.choice().look(cmd.Context(), b, from, func(n int, l dlq.Letter) error {
 		if err := printLetter(w, n, l); err != nil || s.id == "" {
 			return err
 		}
@@ -124,16 +83,24 @@ func (s *showCommand) text(cmd *cobra.Command, b *broker.Broker, from dlq.Source
 		return err
 	}
 	switch {
-	case s.id != "" && seen.shown == 0:
-		return fmt.Errorf("%s has no message with the id %q among its %s", name, s.id, count(seen.depth))
+	case s.missing(seen) != nil:
+		return s.missing(seen)
 	case seen.full:
-		_, err = fmt.Fprintf(w, "%s: %d of %s shown, see --limit\n", name, seen.shown, count(seen.depth))
-	case seen.shown < seen.depth:
-		_, err = fmt.Fprintf(w, "%s: %d of %s match\n", name, seen.shown, count(seen.depth))
+		_, err = fmt.Fprintf(w, "%s: %d of %s shown, see --limit\n", name, seen.chosen, count(seen.depth))
+	case seen.chosen < seen.depth:
+		_, err = fmt.Fprintf(w, "%s: %d of %s match\n", name, seen.chosen, count(seen.depth))
 	default:
 		_, err = fmt.Fprintf(w, "%s: %s\n", name, count(seen.depth))
 	}
 	return errors.Join(err, printDoubt(w, name, seen.doubt))
+}
+
+// missing is the error where the message that was asked for is not in the queue.
+func (s *showCommand) missing(seen sight) error {
+	if s.id == "" || seen.chosen > 0 {
+		return nil
+	}
+	return fmt.Errorf("there is no message with the id %q among %s", s.id, count(seen.depth))
 }
 
 func printLetter(w io.Writer, n int, l dlq.Letter) error {
@@ -211,7 +178,7 @@ type letter struct {
 
 func (s *showCommand) json(cmd *cobra.Command, b *broker.Broker, from dlq.Source) error {
 	letters := []letter{}
-	seen, err := s.look(cmd, b, from, func(_ int, l dlq.Letter) error {
+	seen, err := s.choice().look(cmd.Context(), b, from, func(_ int, l dlq.Letter) error {
 		letters = append(letters, whole(l))
 		return nil
 	})
@@ -223,7 +190,7 @@ func (s *showCommand) json(cmd *cobra.Command, b *broker.Broker, from dlq.Source
 	if seen.doubt != nil {
 		report["where_error"] = seen.doubt.Error()
 	}
-	return printJSON(cmd.OutOrStdout(), report)
+	return errors.Join(printJSON(cmd.OutOrStdout(), report), s.missing(seen))
 }
 
 func whole(l dlq.Letter) letter {

@@ -33,21 +33,21 @@ func newMigrate() *cobra.Command {
 			}
 			db.Close()
 			all := []string{}
+			apply := func(schema string, folders ...string) error {
+				database.Schema, database.Patience = schema, max(0, time.Until(deadline))
+				applied, err := postgres.Migrate(cmd.Context(), database, migrations.Files, folders...)
+				all = append(all, applied...)
+				return err
+			}
 			for _, s := range picked {
-				database.Schema, database.Patience = s.schema, max(0, time.Until(deadline))
-				applied, err := postgres.Migrate(cmd.Context(), database, migrations.Files, migrations.Flow, s.schema)
-				if err != nil {
+				if err := apply(s.schema, migrations.Flow, s.schema); err != nil {
 					return err
 				}
-				all = append(all, applied...)
 			}
 			if len(args) == 0 {
-				database.Schema, database.Patience = dlq.HistorySchema, max(0, time.Until(deadline))
-				applied, err := postgres.Migrate(cmd.Context(), database, migrations.Files, migrations.DLQ)
-				if err != nil {
+				if err := apply(dlq.HistorySchema, migrations.DLQ); err != nil {
 					return err
 				}
-				all = append(all, applied...)
 			}
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), map[string]any{"applied": all})

@@ -187,6 +187,7 @@ func TestOperatorsDay(t *testing.T) {
 	first := operator.dlqJSON("show", downQueue, "--limit", "1").Messages[0]
 	contain(t, operator.dlq(0, "show", downQueue, "--id", first.ID), "orderflow-attempts: 5", `"customer_id": "customer-0"`)
 	operator.dlq(1, "show", downQueue, "--id", uuid.NewString())
+	operator.dlq(1, "show", downQueue, "--id", uuid.NewString(), "--json")
 
 	out := operator.dlq(0, "replay", downQueue, "--dry-run", "--where", `data.customer_id == "customer-1"`)
 	contain(t, out, "2   would go to payment.order-placed, which has not handled them yet", "10  left: not chosen")
@@ -312,7 +313,8 @@ func TestDLQRefusals(t *testing.T) {
 	stranded(t, env, 2)
 	plan := planOf(t, env, downQueue)
 	folder := t.TempDir()
-	full, wrong, elsewhere := filepath.Join(folder, "full"), filepath.Join(folder, "wrong"), filepath.Join(folder, "elsewhere")
+	full, wrong := filepath.Join(folder, "full"), filepath.Join(folder, "wrong")
+	elsewhere, past := filepath.Join(folder, "elsewhere"), filepath.Join(folder, "past")
 	write(t, full, "something\n")
 	write(t, wrong, "{")
 	text, err := os.ReadFile(plan)
@@ -320,6 +322,7 @@ func TestDLQRefusals(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, elsewhere, strings.Replace(string(text), `"virtual_host": "`, `"virtual_host": "other-`, 1))
+	write(t, past, strings.ReplaceAll(string(text), `"id":"0`, `"id":"1`))
 	ui := newManagement(t, env)
 	deaf := "AMQP_URL=" + brokerUser(t, env, ui, "deaf")
 	manage(t, ui, http.MethodPut, "/permissions/"+ui.vhost+"/deaf-"+ui.vhost, map[string]string{"configure": "^$", "write": ".*", "read": "^$"})
@@ -342,8 +345,10 @@ func TestDLQRefusals(t *testing.T) {
 		"no plan":           {"", "dlq apply " + wrong + " --yes", 2, "it is no plan"},
 		"no such plan":      {"", "dlq apply /none --yes", 2, "no such file"},
 		"plan of elsewhere": {"", "dlq apply " + elsewhere + " --yes", 2, `the plan is for the virtual host "other-`},
+		"plan of the past":  {"", "dlq apply " + past + " --yes", 1, "of the plan, 2 dead letters not there any more, and not replayed by it as far as is known; the first: "},
 		"rate":              {"", "dlq replay payment.order-placed --rate -1 --yes", 2, "--rate -1 is less than 0"},
 		"canary":            {"", "dlq replay payment.order-placed --max-failures 1 --yes", 2, "--max-failures belongs to --canary"},
+		"canary's patience": {"", "dlq replay payment.order-placed --canary 1 --canary-wait 0s --yes", 2, "--canary-wait is more"},
 		"import":            {"", "dlq import " + wrong, 1, "line 1: it is cut off"},
 		"no rights":         {deaf, "dlq replay payment.order-placed --yes", 1, "ACCESS_REFUSED"},
 		"no database":       {"DATABASE_URL=" + changed(t, env.DatabaseURL, on("127.0.0.1:1")), "dlq replay payment.order-placed --yes", 1, "use --no-database"},
