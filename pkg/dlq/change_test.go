@@ -62,7 +62,7 @@ func (b *bench) inboxes(db *pgxpool.Pool) Inboxes {
 // handle notes that t.work has handled events.
 func (b *bench) handle(db *pgxpool.Pool, ids ...uuid.UUID) {
 	b.Helper()
-	b.exec(db, `INSERT INTO inbox (event_id, queue) SELECT id, $2 FROM unnest($1::uuid[]) AS id`, ids, work)
+	b.exec(db, `INSERT INTO inbox (event_id, queue) SELECT id, $2 FROM unnest($1::uuid[]) AS id ON CONFLICT DO NOTHING`, ids, work)
 }
 
 // idOf is an event's id that was made at a time.

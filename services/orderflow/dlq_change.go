@@ -77,8 +77,10 @@ func (c *change) check(cmd *cobra.Command, args []string) error {
 		return checkLimit(c.limit)
 	case c.rate < 0:
 		return usagef("--rate %v is less than 0", c.rate)
-	case c.canary.Send < 0 || c.canary.MaxFailures < 0 || c.canary.Patience <= 0:
-		return usagef("--canary and --max-failures are not less than 0, and --canary-wait is more")
+	case c.canary.Send < 0 || c.canary.MaxFailures < 0:
+		return usagef("--canary and --max-failures are not less than 0")
+	case c.canary.Send > 0 && c.canary.Patience <= 0:
+		return usagef("--canary-wait %s is not more than 0", c.canary.Patience)
 	case c.canary.Send == 0 && cmd.Flags().Changed("max-failures"):
 		return usagef("--max-failures belongs to --canary")
 	case c.order != "" && c.limit > 0:

@@ -411,20 +411,10 @@ func TestDLQReplayIsKilled(t *testing.T) {
 			close(all)
 		}
 	})
+	// The broker needs a moment to see that one is gone, and to give back what that had taken: the next one may find nothing.
 	for range 3 {
-		cmd := exec.CommandContext(t.Context(), binary, "dlq", "replay", placed, "--yes")
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		select {
-		case <-kill:
-		case <-time.After(limit):
-			t.Error("the replay does not get on")
-		}
-		cmd.Process.Kill()
-		cmd.Wait()
+		runUntil(t, kill, binary, "dlq", "replay", placed, "--yes")
 	}
-	// The broker needs a moment to see that the last one is gone, and to give back what that had taken.
 	for deadline := time.Now().Add(limit); time.Now().Before(deadline); {
 		call(t, exitDone, "dlq", "replay", placed, "--yes")
 		select {
@@ -434,4 +424,30 @@ func TestDLQReplayIsKilled(t *testing.T) {
 		}
 	}
 	t.Errorf("messages are lost: %d of %d have arrived", len(times), len(ids))
+}
+
+// runUntil runs a program, again where it comes to its end, and kills it when kill says so.
+func runUntil(t *testing.T, kill <-chan struct{}, binary string, args ...string) {
+	t.Helper()
+	for deadline := time.After(limit); ; {
+		cmd := exec.CommandContext(t.Context(), binary, args...)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Fatal(err)
+			}
+			continue
+		case <-kill:
+		case <-deadline:
+			t.Error("the program does not get on")
+		}
+		cmd.Process.Kill()
+		<-ended
+		return
+	}
 }
