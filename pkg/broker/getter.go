@@ -3,6 +3,7 @@ package broker
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -11,21 +12,45 @@ import (
 	amqp "github.com/rabbitmq/amqp091-go"
 )
 
+// maxName is the longest name that AMQP has room for, in bytes. The library takes a longer one for the end of the connection.
+const maxName = 255
+
+// Exists tells whether there is a queue. It takes the broker's word that there is one which this user, or this connection, may not ask about.
+func (b *Broker) Exists(ctx context.Context, queue string) (bool, error) {
+	_, err := b.Depth(ctx, queue)
+	switch {
+	case errors.Is(err, ErrNoQueue):
+		return false, nil
+	case isCode(err, amqp.ResourceLocked), isCode(err, amqp.AccessRefused):
+		return true, nil
+	}
+	return err == nil, err
+}
+
 // Depth tells how many messages wait in a queue, or ErrNoQueue.
 func (b *Broker) Depth(ctx context.Context, queue string) (int, error) {
+	messages, _, err := b.Inspect(ctx, queue)
+	return messages, err
+}
+
+// Inspect tells how many messages wait in a queue, and how many consumers it has, or ErrNoQueue.
+func (b *Broker) Inspect(ctx context.Context, queue string) (messages, consumers int, err error) {
+	if len(queue) > maxName {
+		return 0, 0, fmt.Errorf("queue %.50q…: %w", queue, ErrNoQueue)
+	}
 	ch, err := b.shared.channel(ctx)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
 	defer ch.Close()
 	q, err := ch.QueueDeclarePassive(queue, true, false, false, false, nil)
 	if isCode(err, amqp.NotFound) {
-		return 0, fmt.Errorf("queue %q: %w", queue, ErrNoQueue)
+		return 0, 0, fmt.Errorf("queue %q: %w", queue, ErrNoQueue)
 	}
 	if err != nil {
-		return 0, fmt.Errorf("queue %q: %w", queue, err)
+		return 0, 0, fmt.Errorf("queue %q: %w", queue, err)
 	}
-	return q.Messages, nil
+	return q.Messages, q.Consumers, nil
 }
 
 // Getter takes messages from a queue one by one, in their order, and holds them until they are settled or given back. It is for one
@@ -50,6 +75,9 @@ const lull = 50 * time.Millisecond
 
 // NewGetter opens a getter on a queue.
 func (b *Broker) NewGetter(ctx context.Context, queue string) (*Getter, error) {
+	if len(queue) > maxName {
+		return nil, fmt.Errorf("queue %.50q…: %w", queue, ErrNoQueue)
+	}
 	ch, err := b.shared.channel(ctx)
 	if err != nil {
 		return nil, err

@@ -70,7 +70,7 @@ func newWatch(run string) *watch {
 
 // tap hears what dies of a queue.
 func (c *watch) tap(ctx context.Context, b *broker.Broker, queue string) error {
-	tap, err := b.Tap(ctx, broker.DeadLetterExchange(queue), "#")
+	tap, err := b.Tap(ctx, broker.DeadLetterExchange(queue), "#", queue) // by any key, and by that of what died there where the exchange takes no #
 	if err != nil {
 		return fmt.Errorf("whether canaries die again is seen at the exchange that dead letters of %s go through: %w", queue, err)
 	}

@@ -150,9 +150,9 @@ func TestWithoutTraceNothingIsRemoved(t *testing.T) {
 	_, db := b.database()
 	ids := b.die(3)
 	b.exec(db, "ALTER TABLE history ADD CHECK (message_id <> '1')")
-	_, err := Do(t.Context(), b.broker, Job{Do: Replay(), From: []Source{{Queue: dead}}, History: &History{DB: db, Who: "x"}})
-	if err == nil || !strings.Contains(err.Error(), "3 messages were dealt with and stay") {
-		t.Errorf("error %v", err)
+	run, err := Do(t.Context(), b.broker, Job{Do: Replay(), From: []Source{{Queue: dead}}, History: &History{DB: db, Who: "x"}})
+	if err == nil || !strings.Contains(err.Error(), "replay t.work.dlq: the history: ") || run.Count(Unsettled) != 3 || run.Count(Replayed) != 0 {
+		t.Errorf("%+v, %v", run, err)
 	}
 	if left := b.ids(dead); !slices.Equal(left, ids) {
 		t.Errorf("left %v", left)
@@ -255,11 +255,36 @@ func TestDropAndImport(t *testing.T) {
 	}
 }
 
+// Two messages are the same only if everything in them is.
+func TestImportOfNamesakes(t *testing.T) {
+	b := newBench(t)
+	one, two := deadLetter("same", work), deadLetter("same", work)
+	two.Headers["part"], two.Headers["CC"] = "2", []any{"t.other"}
+	path := filepath.Join(t.TempDir(), "kept")
+	store, err := OpenStore(path, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.keep([]*held{{Letter: Read(one), tally: &Tally{Queue: dead}}, {Letter: Read(two), tally: &Tally{Queue: dead}}}); err != nil {
+		t.Fatal(err)
+	}
+	store.Close()
+	for n, want := range []Imported{{Imported: map[string]int{dead: 2}}, {Imported: map[string]int{}, There: 2}} {
+		got, err := Import(t.Context(), b.broker, path, "", []Source{{Queue: dead}}, nil)
+		if want.RunID = got.RunID; err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("import %d: %+v, %v", n+1, got, err)
+		}
+	}
+	if got := b.ids("t.other"); len(got) != 0 {
+		t.Errorf("copies %v", got)
+	}
+}
+
 // A file that is wrong somewhere is refused before anything is done.
 func TestImportOfAWrongFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "wrong")
 	for text, want := range map[string]string{
-		`{"dlq":"t.work.dlq","message":{"body":"x"}}` + "\n" + `{"dlq":"t.work.d`: "line 2: it is cut off: its message has not left its queue",
+		`{"dlq":"t.work.dlq","message":{"body":"x"}}` + "\n" + `{"dlq":"t.work.d`: "line 2: it is cut off; nothing was imported",
 		`{"specversion":"1.0","id":"1"}`:                                          "line 1: json: unknown field",
 		`{"dlq":"t.work.dlq"}`:                                                    "line 1: it has no message",
 		`{"dlq":"t.work.dlq","message":{"bodi":"x"}}`:                             "line 1: json: unknown field",
@@ -296,6 +321,14 @@ func TestStoreMendsTheEnd(t *testing.T) {
 		if want += `{"dlq":"q","message":{"id":"1","body":""}}` + "\n"; err != nil || string(got) != want {
 			t.Errorf("%.20q became %.80q, %v", text, got, err)
 		}
+	}
+	written := line + "\n" + line + " ,"
+	write(t, path, written)
+	if _, err := OpenStore(path, true); err == nil || !strings.Contains(err.Error(), "its last line is no dead letter") {
+		t.Errorf("a line that something was added to: %v", err)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != written {
+		t.Errorf("%.20q became %.80q, %v", written, got, err)
 	}
 	write(t, path, "what I must not forget")
 	if _, err := OpenStore(path, true); err == nil || !strings.Contains(err.Error(), "no file of dead letters, nothing is added") {
@@ -435,7 +468,20 @@ func TestEditsThatAreRefused(t *testing.T) {
 		}
 	}
 	l := Read(placed(t, "ada"))
+	for _, body := range []string{"", "null", "[]", "[1]", "5", "no JSON", `{"a":`} {
+		for _, text := range []string{`{"a":1}`, `[{"op":"replace","path":"","value":null}]`, `[{"op":"add","path":"/a","value":1}]`} {
+			patch, err := ParsePatch([]byte(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			garbage := Letter{Message: broker.Message{Body: []byte(body)}}
+			if _, err := Edit(event.Orders, patch, false, nil).Send(&garbage, "run"); err == nil || !strings.Contains(err.Error(), "no JSON object") {
+				t.Errorf("%s of %q: %v", text, body, err)
+			}
+		}
+	}
 	for text, want := range map[string]string{
+		`[{"op":"replace","path":"","value":null}]`: "no JSON object", `{"data":{"amuont":"5.00"}}`: "a field that no event has: /data/amuont",
 		`{}`: "changes nothing", `{"data":{"customer_id":"ada"}}`: "changes nothing", `{"data":{"customer_id":null}}`: "/data/customer_id is missing",
 		`{"id":"` + event.NewID().String() + `"}`: "which is not its own", `[{"op":"test","path":"/data/customer_id","value":"bob"}]`: "cannot be applied",
 		`[{"op":"remove","path":"/none"}]`: "cannot be applied", `{"type":"NoSuch"}`: "no valid event",
@@ -493,10 +539,10 @@ func TestPlan(t *testing.T) {
 		want.job.From = []Source{{Queue: dead}}
 		got, err := Apply(t.Context(), b.broker, plan, want.job)
 		if n == 0 {
-			got.Gone = got.Gone[:0] // of a call that was stopped, more is not met
+			got.Missing = got.Missing[:0] // of a call that was stopped, more is not met
 			want.gone = 0
 		}
-		if err != nil || got.Count(Replayed) != want.replayed || got.Before != want.before || len(got.Gone) != want.gone {
+		if err != nil || got.Count(Replayed) != want.replayed || got.Before != want.before || len(got.Missing) != want.gone {
 			t.Errorf("call %d: %+v, %v", n+1, got, err)
 		}
 		if left := b.ids(dead); !slices.Equal(left, want.left) {
@@ -507,19 +553,20 @@ func TestPlan(t *testing.T) {
 	again := deadLetter("a", work) // it has died again: that is another dead letter
 	again.Headers[flow.HeaderReplays] = int64(1)
 	b.publish(again)
-	if got, err := Apply(t.Context(), b.broker, plan, job); err != nil || got.Total() != 0 && got.Count(Replayed) != 0 || got.Before != 4 {
+	if got, err := Apply(t.Context(), b.broker, plan, job); err != nil || got.Count(Replayed) != 0 || got.Count(DiedAgain) != 1 || got.Before != 3 || len(got.Changed)+len(got.Missing) > 0 {
 		t.Errorf("what has died again: %+v, %v", got, err)
 	}
-	plan.Messages = append(plan.Messages, Planned{DLQ: dead, ID: "vanished", Hash: bodyHash(&l), Target: work})
-	if got, err := Apply(t.Context(), b.broker, plan, job); err != nil || len(got.Gone) != 1 || got.Gone[0].ID != "vanished" {
-		t.Errorf("what has vanished: %+v, %v", got, err)
+	plan.Messages = append(plan.Messages, Planned{DLQ: dead, ID: "vanished", Hash: bodyHash(&l), Target: work}, Planned{DLQ: dead, ID: "later", Hash: bodyHash(&l), Target: "elsewhere"})
+	if got, err := Apply(t.Context(), b.broker, plan, job); err != nil || len(got.Missing) != 1 || got.Missing[0].ID != "vanished" ||
+		len(got.Changed) != 1 || got.Changed[0].ID != "later" {
+		t.Errorf("what has vanished, and what is another: %+v, %v", got, err)
 	}
 }
 
 func TestPlansThatAreNone(t *testing.T) {
 	for text, want := range map[string]string{
 		``: "it is no plan: EOF", `[]`: "it is no plan", `{"version":2}`: "it is a plan of version 2, this program reads version 1", `{"ver":1}`: "unknown field",
-		`{"version":1} {}`: "something follows it", `{"version":1,"messages":[{"dlq":"q","id":"1","body_sha256":"ab"}]}`: "message 1 has no queue, or no SHA-256",
+		`{"version":1} {}`: "something follows it", `{"version":1}`: "it has no plan_id", `{"version":1,"messages":[{"dlq":"q","id":"1","body_sha256":"ab"}]}`: "message 1 has no queue, or no SHA-256",
 	} {
 		if _, err := ReadPlan(strings.NewReader(text)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", text, err, want)
@@ -579,6 +626,26 @@ func TestCanaryThatIsThereTwice(t *testing.T) {
 	var died *CanaryError
 	if !errors.As(err, &died) || *run.Canary != (Canaries{Sent: 2, Handled: 1, Died: 1}) && *run.Canary != (Canaries{Sent: 2, Died: 1, Waiting: 1}) || run.Count(Replayed) != 3 {
 		t.Errorf("%+v, %+v, %v", run, run.Canary, err)
+	}
+}
+
+// The dead-letter exchange of another program may be a direct one.
+func TestCanaryAtADirectExchange(t *testing.T) {
+	b := newBench(t)
+	b.manage("PUT", "/api/exchanges/%s/billing.dlx", `{"type":"direct","durable":true}`)
+	b.manage("PUT", "/api/queues/%s/billing", `{"durable":true,"arguments":{"x-queue-type":"quorum","x-dead-letter-exchange":"billing.dlx"}}`)
+	b.publish(deadLetter("1", "billing"), deadLetter("2", "billing"))
+	defer b.consume("billing", func(d *broker.Delivery) {
+		m := d.Copy()
+		m.Exchange = broker.DeadLetterExchange("billing") // with the key that it came by, as the broker does it
+		m.Mandatory = false
+		m.Headers[flow.HeaderQueue] = "billing"
+		b.publish(m)
+	})()
+	run, err := Do(t.Context(), b.broker, Job{Do: Replay(), From: []Source{{Queue: dead}}, Force: true, Canary: Canary{Send: 1, Patience: limit}})
+	var died *CanaryError
+	if !errors.As(err, &died) || died.Died != 1 || run.Count(Replayed) != 1 {
+		t.Errorf("%+v, %v", run, err)
 	}
 }
 

@@ -50,11 +50,16 @@ func ParsePatch(text []byte) (*Patch, error) {
 func Edit(catalog *event.Catalog, patch *Patch, newID bool, keep *Store) Action {
 	return Action{Name: "edit", Done: Edited, Keep: keep, Send: func(l *Letter, run string) (broker.Message, error) {
 		m := l.again(run)
-		body, err := patch.apply(l.Body)
-		if err != nil {
-			return m, fmt.Errorf("the patch cannot be applied: %w", err)
+		if !isObject(l.Body) {
+			return m, errors.New("its body is no JSON object")
 		}
-		if jsonpatch.Equal(l.Body, body) {
+		body, err := patch.apply(l.Body)
+		switch {
+		case err != nil:
+			return m, fmt.Errorf("the patch cannot be applied: %w", err)
+		case !isObject(body):
+			return m, errors.New("patched, it is no JSON object")
+		case jsonpatch.Equal(l.Body, body):
 			return m, errors.New("the patch changes nothing")
 		}
 		if newID {
@@ -66,6 +71,8 @@ func Edit(catalog *event.Catalog, patch *Patch, newID bool, keep *Store) Action 
 		switch {
 		case err != nil:
 			return m, fmt.Errorf("patched, it is no valid event: %w", err)
+		case catalog.Known(body) != nil && catalog.Known(l.Body) == nil:
+			return m, fmt.Errorf("patched, it has a field that no event has: %w", catalog.Known(body))
 		case !newID && l.ID != "" && e.ID.String() != l.ID:
 			return m, fmt.Errorf("patched, it has the id %s, which is not its own; leave it, or use --new-id", e.ID)
 		}
@@ -74,14 +81,23 @@ func Edit(catalog *event.Catalog, patch *Patch, newID bool, keep *Store) Action 
 	}}
 }
 
-// renamed gives a patched body an id that follows from the letter and the patch. It keeps the time of the old one, by which inboxes remember.
+// isObject tells whether a body is what a patch can be applied to.
+func isObject(body []byte) bool {
+	return bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) && json.Valid(body)
+}
+
+// renamed gives a patched body an id that follows from the letter and the patch. It keeps the time of the old one, by which inboxes remember,
+// or takes that of the death where the old one was none of an event.
 func renamed(l *Letter, patch *Patch, body []byte) ([]byte, error) {
 	old, err := uuid.Parse(l.ID)
 	if err != nil || old.Version() != 7 {
-		return nil, fmt.Errorf("its id %q is none of an event, so that no other can be made of it", l.ID)
+		if l.DeadAt.IsZero() {
+			return nil, fmt.Errorf("its id %q is none of an event, and nothing tells when it died, so that no id can be made for it", l.ID)
+		}
+		old = event.FirstID(l.DeadAt)
 	}
 	sum := sha256.New()
-	sum.Write(old[:])
+	fmt.Fprintf(sum, "%d %s", len(l.ID), l.ID)
 	sum.Write(l.Body)
 	sum.Write(patch.text)
 	id := uuid.UUID(sum.Sum(nil)[:16])

@@ -2,8 +2,11 @@ package dlq
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/google/uuid"
@@ -39,7 +42,7 @@ func StoredQueues(path string) (queues []string, err error) {
 }
 
 // Import puts the messages of a file, as a Store has them, into their dead-letter queues, or all of them into queue where that is not "". One
-// that is there already, with the same id and body, is left out, so that what was interrupted can be run again; and so is one that is in the
+// that is there already, the same in everything, is left out, so that what was interrupted can be run again; and so is one that is in the
 // file twice, since an interrupted drop writes some again. from are the queues that are written to. A message comes without its CC and BCC,
 // which would send it to other queues, too.
 func Import(ctx context.Context, b *broker.Broker, path, queue string, from []Source, history *History) (Imported, error) {
@@ -48,8 +51,9 @@ func Import(ctx context.Context, b *broker.Broker, path, queue string, from []So
 	}
 	for _, source := range from {
 		if _, err := Look(ctx, b, source, func(l Letter) error {
-			i.there[identify(source.Queue, l.Message)]++
-			return nil
+			same, err := identify(source.Queue, l.Message)
+			i.there[same]++
+			return err
 		}); err != nil {
 			return i.Imported, fmt.Errorf("look at %s: %w", source.Queue, err)
 		}
@@ -65,7 +69,11 @@ func Import(ctx context.Context, b *broker.Broker, path, queue string, from []So
 		if queue != "" {
 			s.DLQ = queue
 		}
-		if !i.knows(from, s) {
+		known, err := i.knows(from, s)
+		if err != nil {
+			return err
+		}
+		if !known {
 			i.batch = append(i.batch, s)
 		}
 		if len(i.batch) < inFlight && len(i.told) < inFlight {
@@ -76,12 +84,25 @@ func Import(ctx context.Context, b *broker.Broker, path, queue string, from []So
 	return i.Imported, errors.Join(err, i.flush(ctx))
 }
 
-// identity is what makes two dead letters of a queue the same: an event that has died in two queues is two of them.
-type identity struct{ queue, diedIn, id, hash string }
+// identity is what makes two dead letters of a queue the same: everything that is in a file of them. An event that has died in two queues is
+// two of them, and so are two that differ in a header.
+type identity struct {
+	queue string
+	hash  [sha256.Size]byte
+}
 
-func identify(queue string, m broker.Message) identity {
-	l := Read(m)
-	return identity{queue, l.Queue, l.ID, bodyHash(&l)}
+func identify(queue string, m broker.Message) (identity, error) {
+	m.Headers = withoutCopies(m.Headers)
+	text, err := json.Marshal(m)
+	return identity{queue, sha256.Sum256(text)}, err
+}
+
+// withoutCopies is headers without those that would send a message to further queues.
+func withoutCopies(headers map[string]any) map[string]any {
+	headers = maps.Clone(headers)
+	delete(headers, "CC")
+	delete(headers, "BCC")
+	return headers
 }
 
 // importing is an Import under way.
@@ -96,22 +117,24 @@ type importing struct {
 }
 
 // knows tells whether a message is left out, and counts it then. from is the queue that it was in when it was written.
-func (i *importing) knows(from string, s Stored) bool {
-	line := identify(from, s.Message)
-	if i.seen[line] {
+func (i *importing) knows(from string, s Stored) (bool, error) {
+	same, err := identify(from, s.Message)
+	if err != nil {
+		return false, err
+	}
+	if i.seen[same] {
 		i.Twice++
-		return true
+		return true, nil
 	}
-	i.seen[line] = s.Message.ID != ""
-	key := identify(s.DLQ, s.Message)
-	if i.there[key] == 0 {
-		return false
+	i.seen[same] = s.Message.ID != ""
+	if same.queue = s.DLQ; i.there[same] == 0 {
+		return false, nil
 	}
-	i.there[key]--
+	i.there[same]--
 	i.There++
 	l := Read(s.Message)
 	i.told = append(i.told, deed{fate: wasThere, letter: &l, to: s.DLQ})
-	return true
+	return true, nil
 }
 
 // flush publishes what has been gathered, and writes it into the history.
@@ -126,8 +149,7 @@ func (i *importing) flush(ctx context.Context) error {
 	messages := make([]broker.Message, len(batch))
 	for n, s := range batch {
 		messages[n] = s.Message
-		delete(messages[n].Headers, "CC")
-		delete(messages[n].Headers, "BCC")
+		messages[n].Headers = withoutCopies(messages[n].Headers)
 		messages[n].RoutingKey, messages[n].Mandatory = s.DLQ, true
 	}
 	var failed error

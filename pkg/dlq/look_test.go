@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +25,29 @@ func withoutCount(letters []Letter) []Letter {
 		letters[i].Headers = headers
 	}
 	return letters
+}
+
+// Looks at the same time wait for each other: each sees everything, in its order.
+func TestLooksAtTheSameTime(t *testing.T) {
+	b := newBench(t)
+	ids := b.die(2000)
+	var looks sync.WaitGroup
+	for range 4 {
+		other := open(t, b.env.AMQPURL)
+		looks.Go(func() {
+			for range 3 {
+				var seen []string
+				depth, err := Look(t.Context(), other, Source{Queue: dead}, func(l Letter) error {
+					seen = append(seen, l.ID)
+					return nil
+				})
+				if err != nil || depth != len(ids) || !slices.Equal(seen, ids) {
+					t.Errorf("%d of %d seen, %v", len(seen), depth, err)
+				}
+			}
+		})
+	}
+	looks.Wait()
 }
 
 func TestLookingChangesNothing(t *testing.T) {

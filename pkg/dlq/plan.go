@@ -154,6 +154,9 @@ func readPlan(in *json.Decoder) (p Plan, err error) {
 	if p.Messages = messages; p.Version != planVersion {
 		return p, fmt.Errorf("it is a plan of version %d, %w", p.Version, errVersion)
 	}
+	if p.ID == uuid.Nil {
+		return p, errors.New("it has no plan_id")
+	}
 	return p, nil
 }
 
@@ -195,8 +198,9 @@ func (p Plan) Queues() (queues []string) {
 // Applied is what became of a plan's messages. Each is in one of these states, or in one of the Run's.
 type Applied struct {
 	Run
-	Before int       // they were replayed by an earlier Apply of the plan
-	Gone   []Planned // they are not there any more, and no Apply of the plan has replayed them
+	Before  int       // they were replayed by an earlier Apply of the plan
+	Changed []Planned // what is there under their ids has another body or target than was planned
+	Missing []Planned // they are not there, and no Apply of the plan has replayed them
 }
 
 // Apply does what a plan says to do, of which a part may have been done by an earlier Apply that did not come to its end. j says how, and
@@ -218,10 +222,13 @@ func Apply(ctx context.Context, b *broker.Broker, p Plan, j Job) (Applied, error
 		return applied, err
 	}
 	for _, m := range left {
-		if done[keyInHistory(m)] {
+		switch {
+		case done[keyInHistory(m)]:
 			applied.Before++
-		} else {
-			applied.Gone = append(applied.Gone, m)
+		case open.other[place{m.DLQ, m.ID}]:
+			applied.Changed = append(applied.Changed, m)
+		default:
+			applied.Missing = append(applied.Missing, m)
 		}
 	}
 	return applied, nil
@@ -231,35 +238,54 @@ func Apply(ctx context.Context, b *broker.Broker, p Plan, j Job) (Applied, error
 type openPlan struct {
 	open   map[Planned]int
 	queues map[string]int
+	ids    map[place]int64 // how often those that have one had been replayed when they were planned
+	again  map[place]bool  // has died again since
+	other  map[place]bool  // is there, with another body or target
 }
 
+// place is where a message is, by its id.
+type place struct{ queue, id string }
+
 func newOpenPlan(p Plan) *openPlan {
-	o := &openPlan{open: make(map[Planned]int, len(p.Messages)), queues: map[string]int{}}
+	o := &openPlan{
+		open: make(map[Planned]int, len(p.Messages)), queues: map[string]int{}, ids: make(map[place]int64, len(p.Messages)),
+		again: map[place]bool{}, other: map[place]bool{},
+	}
 	for _, m := range p.Messages {
+		if m.ID != "" {
+			o.ids[place{m.DLQ, m.ID}] = m.Replays
+		}
 		o.open[m.key()]++
 		o.queues[m.DLQ]++
 	}
 	return o
 }
 
-// take tells whether a letter is one of those that are still open, which it is not any more then.
-func (o *openPlan) take(queue string, l *Letter) bool {
+// take tells whether a letter is one of those that are still open, which it is not any more then: Replayed is what is to be done with it.
+func (o *openPlan) take(queue string, l *Letter) Fate {
 	key := keyOf(queue, l)
-	if o.open[key] == 0 {
-		return false
+	if o.open[key] > 0 {
+		o.open[key]--
+		o.queues[queue]--
+		return Replayed
 	}
-	o.open[key]--
-	o.queues[queue]--
-	return true
+	at := place{queue, l.ID}
+	replays, planned := o.ids[at]
+	if planned && l.Replays > replays {
+		o.again[at] = true
+		return DiedAgain
+	}
+	o.other[at] = planned
+	return Unmatched
 }
 
 // done tells whether everything that was planned of a queue was met.
 func (o *openPlan) done(queue string) bool { return o.queues[queue] == 0 }
 
-// left lists what was not met.
+// left lists what was not met, and has not died again either.
 func (o *openPlan) left(p Plan) (left []Planned) {
 	for _, m := range slices.Backward(p.Messages) {
-		if key := m.key(); o.open[key] > 0 {
+		if key := m.key(); o.open[key] > 0 && !o.again[place{m.DLQ, m.ID}] {
 			o.open[key]--
 			left = append(left, m)
 		}

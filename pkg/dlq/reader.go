@@ -11,6 +11,7 @@ import (
 
 // reader takes the messages that were in a queue when it began, and none that came later.
 type reader struct {
+	claim   *broker.Claim
 	getter  *broker.Getter
 	limit   int  // of what is taken; 0: none
 	depth   int  // of the queue when the reader began; known after the first call of next
@@ -20,35 +21,67 @@ type reader struct {
 	again   bool // the last one had been taken and given back before
 	foreign bool // see Source
 	worn    bool // a message has been delivered so often that no more are taken
-	force   bool // do not mind that
+	lives   int  // see Source
+	step    int  // how many are sent ahead at most
 	largest int  // body so far, in bytes
+	reached bool // the queue has answered
 	began   time.Time
 }
 
 const (
 	// step is how many messages are sent ahead at most.
 	step = 500
-	// room is how many bytes they may have, as far as can be told from those before.
+	// room is how many bytes they may have, as far as can be told from those before, and how many those that are touched together.
 	room = 16 << 20
 )
+
+// leastLooks is how often a message has to bear being looked at.
+const leastLooks = 3
 
 // longestHold is how long messages are held. RabbitMQ closes the channel of who holds one for half an hour (consumer_timeout).
 const longestHold = 25 * time.Minute
 
-// wornAt is how often a message may have been delivered and not lose its life by the next few deliveries, where the queue has RabbitMQ 4's
-// limit of 20.
-const wornAt = 12
+// claimPatience is how long another command may be at work on a queue before this one gives up.
+const claimPatience = 10 * time.Second
+
+// defaultLives is the delivery limit that RabbitMQ 4 gives a queue of which nobody has said anything else.
+const defaultLives = 20
+
+// lives is the delivery limit that has to be minded; 0: none.
+func (s Source) lives() int {
+	switch {
+	case s.Force:
+		return 0
+	case s.Lives == 0 && s.Foreign:
+		return defaultLives
+	}
+	return max(s.Lives, 0)
+}
+
+// worn is after how many deliveries a message is left alone that may have so many: the next few could cost it its life.
+func worn(lives int) int { return lives * 3 / 5 }
 
 // ErrWorn tells of a message that may not survive being looked at much more often.
-var ErrWorn = errors.New("each look counts as a delivery, and at its delivery limit, 20 unless the queue or a policy says otherwise, " +
-	"RabbitMQ 4 drops a message; set a policy with a higher delivery-limit on the queue, and use --force")
+var ErrWorn = errors.New("each look counts as a delivery, and RabbitMQ drops a message that reaches the delivery limit of its queue, which is 20 " +
+	"on RabbitMQ 4 unless the queue or a policy says otherwise; set RABBITMQ_MANAGEMENT_URL, so that the limit is known, or a policy with a higher " +
+	"delivery-limit on the queue, and use --force")
 
-func newReader(ctx context.Context, b *broker.Broker, from Source) (*reader, error) {
-	getter, err := b.NewGetter(ctx, from.Queue)
+func newReader(ctx context.Context, b *broker.Broker, from Source, step int) (*reader, error) {
+	lives := from.lives()
+	if 0 < lives && worn(lives) < leastLooks {
+		return nil, fmt.Errorf("its delivery limit is %d: %w", lives, ErrWorn)
+	}
+	patient, stop := context.WithTimeout(ctx, claimPatience)
+	defer stop()
+	claim, err := b.Claim(patient, from.Queue)
 	if err != nil {
 		return nil, err
 	}
-	return &reader{getter: getter, limit: from.Take, foreign: from.Foreign, force: from.Force, began: time.Now()}, nil
+	getter, err := b.NewGetter(ctx, from.Queue)
+	if err != nil {
+		return nil, errors.Join(err, claim.Release())
+	}
+	return &reader{claim: claim, getter: getter, limit: from.Take, foreign: from.Foreign, lives: lives, step: step, began: time.Now()}, nil
 }
 
 // next takes a message; it is nil at the end.
@@ -59,8 +92,8 @@ func (r *reader) next() (*broker.Delivery, error) {
 	if r.taken == r.settled && r.ahead == 0 {
 		r.began = time.Now()
 	}
-	if r.taken > r.settled && time.Since(r.began) > longestHold {
-		return nil, fmt.Errorf("%d messages that stay have been held for %s, and RabbitMQ takes back what is held for longer", r.taken-r.settled, longestHold)
+	if held := r.taken - r.settled + r.ahead; held > 0 && time.Since(r.began) > longestHold {
+		return nil, fmt.Errorf("%d messages have been held for %s, and RabbitMQ takes back what is held for longer", held, longestHold)
 	}
 	if r.taken > 0 && r.ahead == 0 {
 		if err := r.sendAhead(); err != nil {
@@ -68,6 +101,7 @@ func (r *reader) next() (*broker.Delivery, error) {
 		}
 	}
 	d, err := r.getter.Next()
+	r.reached = r.reached || err == nil
 	if err != nil || d == nil {
 		return nil, err
 	}
@@ -78,7 +112,7 @@ func (r *reader) next() (*broker.Delivery, error) {
 	r.taken++
 	r.again = d.Redelivered
 	r.largest = max(r.largest, len(d.Body))
-	if times, _ := d.Headers["x-delivery-count"].(int64); r.foreign && !r.force && times >= wornAt {
+	if times, _ := d.Headers["x-delivery-count"].(int64); r.lives > 0 && times >= int64(worn(r.lives)) {
 		r.worn = true
 		return nil, fmt.Errorf("message %q was delivered %d times: %w", d.ID, times, ErrWorn)
 	}
@@ -91,7 +125,8 @@ func (r *reader) sendAhead() error {
 	if r.limit > 0 {
 		wanted = min(wanted, r.limit)
 	}
-	if r.ahead = min(wanted-r.taken, step, max(room/max(r.largest, 1), 1)); r.ahead <= 0 {
+	// No more than were taken before, since the next ones may be larger.
+	if r.ahead = min(wanted-r.taken, r.step, 2*r.taken, max(room/max(r.largest, 1), 1)); r.ahead <= 0 {
 		r.ahead = 0
 		return nil
 	}
@@ -109,5 +144,5 @@ func (r *reader) close() error {
 			break // a lost connection gives everything back
 		}
 	}
-	return r.getter.Close()
+	return errors.Join(r.getter.Close(), r.claim.Release())
 }

@@ -1,12 +1,14 @@
 package dlq
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -218,6 +220,40 @@ func TestWhatDiesAgainIsNotTakenUpAgain(t *testing.T) {
 		if l.Replays != 1 {
 			t.Errorf("message %s was replayed %d times", l.ID, l.Replays)
 		}
+	}
+}
+
+// A target that cannot be asked about does not keep the others from going.
+func TestOddTargets(t *testing.T) {
+	b := newBench(t)
+	mine := "mine"
+	owner, err := b.broker.Claim(t.Context(), mine) // an exclusive queue of another connection
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer owner.Release()
+	long := strings.Repeat("x", 300)
+	b.publish(deadLetter("1", long), deadLetter("2", broker.ClaimQueue(mine)), deadLetter("3", work))
+	run, err := Do(t.Context(), open(t, b.env.AMQPURL), Job{Do: Replay(), From: []Source{{Queue: dead}}})
+	if err != nil || run.Count(TargetGone) != 1 || run.Count(Replayed) != 2 {
+		t.Errorf("%+v, %v", run, err)
+	}
+}
+
+// What is large goes in small batches, and nothing else is different.
+func TestLargeLetters(t *testing.T) {
+	b := newBench(t)
+	var letters []broker.Message
+	for i := range 40 {
+		m := deadLetter(fmt.Sprint(i), work)
+		if i >= 20 {
+			m.Body = bytes.Repeat([]byte("x"), 1<<20)
+		}
+		letters = append(letters, m)
+	}
+	b.publish(letters...)
+	if run := b.replay(Job{}); run.Count(Replayed) != len(letters) || len(b.ids(work)) != len(letters) || len(b.ids(dead)) != 0 {
+		t.Errorf("%+v", run)
 	}
 }
 

@@ -12,8 +12,10 @@ const (
 	Refused    Fate = "refused"     // by the target queue, mostly because that is full
 	Unfit      Fate = "unfit"       // what would have to be sent cannot be: a patch fails, or makes no valid event of it
 	Held       Fate = "held"        // no inbox can tell whether it was handled, and Force was not given
+	Unsettled  Fate = "unsettled"   // it was dealt with, and is still in the dead-letter queue as well
 	Unknown    Fate = "unknown"     // the connection was lost before the confirm: it may be in its target queue, too
 	Unmatched  Fate = "unmatched"   // it was not chosen
+	DiedAgain  Fate = "died_again"  // it was replayed since it was planned, and is dead again
 )
 
 // Outcome is a fate, the queue that a dead letter was meant for, and what the inbox of that queue says about it. All but those that an Action
@@ -28,9 +30,11 @@ type Outcome struct {
 type Tally struct {
 	Queue  string // the dead-letter queue
 	Absent bool   // it does not exist
+	Unread bool   // nothing is known of it, since it could not be read
 	Depth  int    // when the work began
 	Counts map[Outcome]int
-	Doubt  error // about the first message that the filter could not be applied to, so that it does not match
+	Doubts int   // messages that the filter could not be applied to, so that they do not match
+	Doubt  error // about the first of them
 	Unfit  error // what is wrong with the first message that cannot be sent
 }
 
@@ -80,7 +84,7 @@ func (r Run) Total() (n int) {
 func (r Run) Planned(from []Source, done Fate) (planned []Source) {
 	for i, tally := range r.Tallies {
 		if n := tally.Total(); n > 0 {
-			planned = append(planned, Source{Queue: tally.Queue, Take: n, Touch: tally.Count(done) + tally.Count(Held), Foreign: from[i].Foreign, Force: from[i].Force})
+			planned = append(planned, Source{Queue: tally.Queue, Take: n, Touch: tally.Count(done) + tally.Count(Held), Foreign: from[i].Foreign, Lives: from[i].Lives, Force: from[i].Force})
 		}
 	}
 	return planned

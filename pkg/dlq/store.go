@@ -61,6 +61,7 @@ func strictly(text []byte, v any) error {
 type Store struct {
 	path string
 	file *os.File
+	made bool // it was not there before
 }
 
 // ErrTaken tells that a file has something in it.
@@ -75,6 +76,8 @@ func CheckStore(path string, more bool) error {
 		return err
 	case err != nil:
 		return err
+	case info.IsDir():
+		return fmt.Errorf("%s is a directory", path)
 	case info.Mode().IsRegular() && info.Size() > 0 && !more:
 		return fmt.Errorf("%s: %w", path, ErrTaken)
 	}
@@ -83,13 +86,14 @@ func CheckStore(path string, more bool) error {
 
 // OpenStore opens a file for dead letters, which no other process may write to meanwhile. One that has something in it is refused, unless
 // more is to be added to dead letters that are in it. What an interrupted run has left of a line is cut off then: no message leaves its queue
-// before its line is whole.
+// before its line is whole. A last line that is wrong in another way was not written by this program, and is left as it is.
 func OpenStore(path string, more bool) (*Store, error) {
+	_, missing := os.Stat(path)
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR|os.O_APPEND, 0o600) // events have names and addresses in them
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, file: file}
+	s := &Store{path: path, file: file, made: errors.Is(missing, os.ErrNotExist)}
 	if err := s.prepare(more); err != nil {
 		file.Close()
 		return nil, fmt.Errorf("%s: %w", path, err)
@@ -153,14 +157,15 @@ func (s *Store) mendEnd(size int64) error {
 	if _, err := s.file.ReadAt(tail, end); err != nil {
 		return err
 	}
-	if _, err := readStored(tail); err == nil {
+	switch _, err := readStored(tail); {
+	case err == nil:
 		_, err = s.file.Write([]byte{'\n'})
 		return err
+	case begun(tail) && errors.Is(err, io.ErrUnexpectedEOF):
+		return s.file.Truncate(end)
+	default:
+		return fmt.Errorf("its last line is no dead letter (%w), nothing is added to it", err)
 	}
-	if !begun(tail) {
-		return errors.New("its last line is no dead letter, nothing is added to it")
-	}
-	return s.file.Truncate(end)
 }
 
 // lastEnd is where the last line that has an end ends.
@@ -193,8 +198,14 @@ func (s *Store) keep(some []*held) error {
 	return s.file.Sync()
 }
 
-// Close closes the file.
-func (s *Store) Close() error { return s.file.Close() }
+// Close closes the file, and leaves none behind that it has made and written nothing to.
+func (s *Store) Close() error {
+	info, err := s.file.Stat()
+	if err == nil && s.made && info.Size() == 0 {
+		err = os.Remove(s.path)
+	}
+	return errors.Join(err, s.file.Close())
+}
 
 // ReadStore calls see with each line of a file of dead letters. An error names the line.
 func ReadStore(path string, see func(Stored) error) error {
@@ -208,18 +219,18 @@ func ReadStore(path string, see func(Stored) error) error {
 		line, err := in.ReadBytes('\n')
 		torn := errors.Is(err, io.EOF)
 		if err != nil && !torn {
-			return fmt.Errorf("%s, line %d: %w", path, n, err)
+			return fmt.Errorf("line %d: %w", n, err)
 		}
 		if len(bytes.TrimSpace(line)) > 0 {
 			s, err := readStored(line)
 			switch {
 			case errors.Is(err, io.ErrUnexpectedEOF) && torn && begun(line):
-				err = errors.New("it is cut off: its message has not left its queue, delete the line")
+				err = errors.New("it is cut off; nothing was imported. Where a command was killed while it wrote it, its message is still in its queue: look there, and delete the line")
 			case err == nil:
 				err = see(s)
 			}
 			if err != nil {
-				return fmt.Errorf("%s, line %d: %w", path, n, err)
+				return fmt.Errorf("line %d: %w", n, err)
 			}
 		}
 		if torn {

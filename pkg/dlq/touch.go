@@ -30,16 +30,24 @@ func (w *task) touch(ctx context.Context, some []*held) error {
 	lost := w.send(begun, some)
 	done := some[:0:0]
 	for _, h := range some {
-		h.tally.Counts[h.outcome]++
 		if h.outcome.Fate == w.Do.Done {
 			done = append(done, h)
 		}
 	}
-	if err := w.note(ctx, some); err != nil {
-		return fmt.Errorf("%d messages were dealt with and stay in the dead-letter queue, too, because that could not be written into the history: %w", len(done), err)
+	err := w.note(ctx, some)
+	if err != nil {
+		err = fmt.Errorf("the history: %w", err)
+	} else {
+		err = settle(done)
 	}
-	if err := settle(done); err != nil {
-		return fmt.Errorf("%d messages were dealt with and stay in the dead-letter queue, too: %w", len(done), err)
+	for _, h := range some {
+		if err != nil && h.outcome.Fate == w.Do.Done {
+			h.outcome.Fate = Unsettled
+		}
+		h.tally.Counts[h.outcome]++
+	}
+	if err != nil {
+		return err
 	}
 	w.touched += len(done)
 	if w.Progress != nil {

@@ -53,9 +53,13 @@ type Source struct {
 	Queue string
 	Take  int
 	Touch int // how many of those taken may be touched, where Take is not 0
-	// Foreign tells that package flow has not made the queue: it may have a delivery limit, and a message that comes near it is ErrWorn, which
-	// Force does not mind; or it may have none, and put at its end what comes back, so everything is taken before anything is given back.
-	Foreign, Force bool
+	// Foreign tells that package flow has not made the queue: it may have a delivery limit; or it may have none, and put at its end what comes
+	// back, so everything is taken before anything is given back.
+	Foreign bool
+	// Lives is the queue's delivery limit, less than 0 where it has none, 0 where nothing is known; then it is taken for RabbitMQ 4's own, where
+	// the queue is Foreign. A message that comes near it is ErrWorn. Force does not mind.
+	Lives int
+	Force bool
 }
 
 // Action is what is done with a dead letter: it is sent somewhere, or kept in a file, or both; and then it leaves its queue.
@@ -134,7 +138,17 @@ func (w *task) connect(ctx context.Context) error {
 	w.publisher = w.broker.NewPublisher()
 	patient, stop := context.WithTimeout(ctx, connectLimit)
 	defer stop()
-	return w.publisher.Await(patient)
+	return cmp.Or(w.publisher.Await(patient), w.maySend(patient))
+}
+
+// maySend finds out whether this user may publish to queues, by a message to one that does not exist. Without the right the connection would
+// be closed at the first letter, and leave open what became of it.
+func (w *task) maySend(ctx context.Context) error {
+	nowhere := broker.Message{RoutingKey: "orderflow." + w.id, Mandatory: true, ID: w.id}
+	if err := w.publisher.PublishAll(ctx, []broker.Message{nowhere})[0]; !errors.Is(err, broker.ErrUnroutable) {
+		return fmt.Errorf("nothing was touched, since nothing can be sent; the user needs the right to write to the default exchange, amq.default: %w", err)
+	}
+	return nil
 }
 
 // step is how many letters are touched together at most: few where few a second may be.
@@ -143,6 +157,14 @@ func (w *task) step() int {
 		return min(max(int(w.Rate/10), 1), inFlight)
 	}
 	return inFlight
+}
+
+// ahead is how many letters are taken ahead at most: no more than are touched within a minute.
+func (w *task) ahead() int {
+	if w.Rate > 0 {
+		return min(max(int(w.Rate*60), 1), step)
+	}
+	return step
 }
 
 // room is how many letters are touched together now: no canary goes together with those that wait for it.
@@ -159,15 +181,16 @@ func (w *task) full() bool { return w.Max > 0 && w.chosen >= w.Max }
 func (w *task) queue(ctx context.Context, source Source) error {
 	tally := &Tally{Queue: source.Queue, Counts: map[Outcome]int{}}
 	w.tallies = append(w.tallies, tally)
-	in, err := newReader(ctx, w.broker, source)
+	in, err := newReader(ctx, w.broker, source, w.ahead())
 	if err != nil {
+		tally.Unread = true
 		return err
 	}
 	err = w.take(ctx, source, in, tally)
-	tally.Depth = in.depth
+	tally.Depth, tally.Unread = in.depth, !in.reached
 	if in.taken == 0 && errors.Is(err, broker.ErrNoQueue) {
 		in.close() // it is closed already
-		tally.Absent = true
+		tally.Absent, tally.Unread = true, false
 		return nil
 	}
 	if w.Order != "" {
@@ -180,13 +203,13 @@ func (w *task) queue(ctx context.Context, source Source) error {
 // take takes one letter after the other, and goes on with some at a time. It returns at the end of the queue or at the first error.
 func (w *task) take(ctx context.Context, source Source, in *reader, tally *Tally) error {
 	var some []*held
-	sent := 0
+	sent, bytes := 0, 0
 	for {
-		if len(some) >= w.room() || w.Max > 0 && w.chosen+len(some) >= w.Max {
+		if len(some) >= w.room() || bytes >= room || w.Max > 0 && w.chosen+len(some) >= w.Max {
 			if err := w.proceed(ctx, some); err != nil {
 				return err
 			}
-			some = nil
+			some, bytes = nil, 0
 		}
 		if w.full() || source.Take > 0 && in.taken >= source.Take || w.plan != nil && w.plan.done(source.Queue) {
 			break
@@ -216,6 +239,7 @@ func (w *task) take(ctx context.Context, source Source, in *reader, tally *Tally
 			break
 		}
 		sent++
+		bytes += len(h.Body)
 		some = append(some, h)
 	}
 	return w.proceed(ctx, some)
@@ -223,8 +247,8 @@ func (w *task) take(ctx context.Context, source Source, in *reader, tally *Tally
 
 // foresee tells what will become of a letter, as far as it can be told without its inbox, and unless its target refuses it.
 func (w *task) foresee(ctx context.Context, h *held) (err error) {
-	if !w.chooses(h) {
-		h.outcome = Outcome{Fate: Unmatched}
+	if fate := w.chooses(h); fate != w.Do.Done {
+		h.outcome = Outcome{Fate: fate}
 		return nil
 	}
 	if w.Do.Send == nil {
@@ -258,17 +282,26 @@ func (h *held) unfit(err error) {
 	}
 }
 
-// chooses tells whether a letter is meant.
-func (w *task) chooses(h *held) bool {
-	if w.Order != "" && h.CorrelationID != w.Order || w.plan != nil && !w.plan.take(h.tally.Queue, &h.Letter) {
-		return false
+// chooses tells the fate of a letter that is not meant, and of one that is, what is to be done.
+func (w *task) chooses(h *held) Fate {
+	if w.Order != "" && h.CorrelationID != w.Order {
+		return Unmatched
+	}
+	if w.plan != nil {
+		return w.plan.take(h.tally.Queue, &h.Letter)
 	}
 	if w.Where == nil {
-		return true
+		return w.Do.Done
 	}
 	matches, doubt := w.Where.Match(h.Letter)
-	h.tally.Doubt = cmp.Or(h.tally.Doubt, doubt)
-	return matches
+	if doubt != nil {
+		h.tally.Doubts++
+		h.tally.Doubt = cmp.Or(h.tally.Doubt, doubt)
+	}
+	if !matches {
+		return Unmatched
+	}
+	return w.Do.Done
 }
 
 func (w *task) there(ctx context.Context, queue string) (bool, error) {
@@ -276,12 +309,12 @@ func (w *task) there(ctx context.Context, queue string) (bool, error) {
 	if known {
 		return there, nil
 	}
-	_, err := w.broker.Depth(ctx, queue)
-	if err != nil && !errors.Is(err, broker.ErrNoQueue) {
+	there, err := w.broker.Exists(ctx, queue)
+	if err != nil {
 		return false, fmt.Errorf("look for the target: %w", err)
 	}
-	w.exists[queue] = err == nil
-	return err == nil, nil
+	w.exists[queue] = there
+	return there, nil
 }
 
 // proceed asks the inboxes what they know of letters, and touches those that may be, at once or, where an order is wanted, at the end.

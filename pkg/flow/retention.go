@@ -16,12 +16,12 @@ import (
 )
 
 const (
-	day            = 24 * time.Hour
-	daysAhead      = 3
-	retentionEvery = time.Hour
-	retentionLock  = 0x6f66 // "of": one process at a time makes partitions of a schema
-	partitionName  = "inbox_20060102"
-	looksAtMost    = 10_000 // dead letters looked at, to find the oldest; with more, nothing is dropped
+	day           = 24 * time.Hour
+	daysAhead     = 3
+	retentionLock = 0x6f66 // "of": one process at a time makes partitions of a schema
+	partitionName = "inbox_20060102"
+	claimPatience = 2 * time.Second
+	looksAtMost   = 10_000 // dead letters looked at, to find the oldest; with more, nothing is dropped
 )
 
 // prepare makes the partitions that the inbox needs now, and opens its window.
@@ -86,11 +86,12 @@ func partitions(ctx context.Context, db interface {
 
 // keepInbox makes the partitions of the days to come and drops those that nobody needs any more, now and then.
 func (s *Service) keepInbox(ctx context.Context) {
+	unneeded := map[time.Time]bool{}
 	for {
-		if err := s.dropOldPartitions(ctx); err != nil && ctx.Err() == nil {
+		if err := s.dropOldPartitions(ctx, unneeded); err != nil && ctx.Err() == nil {
 			s.cfg.Log.Warn("old inbox partitions not dropped", "error", err)
 		}
-		if !sleep(ctx, retentionEvery) {
+		if !sleep(ctx, s.cfg.ForgetEvery) {
 			return
 		}
 		if err := s.inbox.prepare(ctx, s.cfg); err != nil && ctx.Err() == nil {
@@ -99,7 +100,9 @@ func (s *Service) keepInbox(ctx context.Context) {
 	}
 }
 
-func (s *Service) dropOldPartitions(ctx context.Context) error {
+// dropOldPartitions drops the days that nobody has needed for two looks in a row. One look may miss a dead letter that a
+// command holds at that moment, to put it back.
+func (s *Service) dropOldPartitions(ctx context.Context, unneeded map[time.Time]bool) error {
 	existing, err := partitions(ctx, s.cfg.DB)
 	if err != nil {
 		return err
@@ -119,7 +122,12 @@ func (s *Service) dropOldPartitions(ctx context.Context) error {
 		return err
 	}
 	for d := range existing {
-		if !d.Add(day).After(oldest) {
+		switch needed := d.Add(day).After(oldest); {
+		case needed:
+			delete(unneeded, d)
+		case !unneeded[d]:
+			unneeded[d] = true
+		default:
 			s.inbox.forgetDay(d)
 			errs = append(errs, s.dropPartition(ctx, d.Format(partitionName)))
 		}
@@ -146,7 +154,7 @@ func (s *Service) dropPartition(ctx context.Context, name string) error {
 }
 
 // oldestDeadLetter tells when the oldest event in the service's dead-letter queues was made: the far future where there is none,
-// the far past where there are too many to look at.
+// the far past where there are too many to look at, or where an operator's command holds some.
 func (s *Service) oldestDeadLetter(ctx context.Context) (time.Time, error) {
 	oldest := time.Unix(math.MaxInt32, 0)
 	for _, sub := range s.subscriptions {
@@ -163,6 +171,16 @@ func (s *Service) oldestDeadLetter(ctx context.Context) (time.Time, error) {
 
 func oldestIn(ctx context.Context, b *broker.Broker, queue string) (time.Time, error) {
 	oldest := time.Unix(math.MaxInt32, 0)
+	patient, stop := context.WithTimeout(ctx, claimPatience)
+	defer stop()
+	claim, err := b.Claim(patient, queue)
+	if errors.Is(err, broker.ErrClaimed) {
+		return time.Time{}, nil // nobody knows what is held
+	}
+	if err != nil {
+		return oldest, err
+	}
+	defer claim.Release()
 	getter, err := b.NewGetter(ctx, queue)
 	if err != nil {
 		return oldest, err

@@ -9,6 +9,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/google/uuid"
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 
@@ -24,7 +25,7 @@ func newDLQ() *cobra.Command {
 A message that a service gave up on waits in the dead-letter queue of its queue: Q.dlq for Q. Commands take either name, and
 that of any other queue of dead letters. Looking changes nothing.
 
-RabbitMQ is found by AMQP_URL. Where DATABASE_URL is set, the inboxes of the services tell what was handled already, and each change is
+RabbitMQ is found by AMQP_URL (amqp://guest:guest@127.0.0.1:5672/ where it is not set). Where DATABASE_URL is set, the inboxes of the services tell what was handled already, and each change is
 written into the history.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -51,9 +52,32 @@ func checkLimit(limit int) error {
 	return nil
 }
 
+// notEmpty refuses flags that are given, and empty: a variable that is not set would widen the choice.
+func notEmpty(cmd *cobra.Command, names ...string) error {
+	for _, name := range names {
+		if f := cmd.Flags().Lookup(name); f != nil && f.Changed && f.Value.String() == "" {
+			return usagef("--%s is empty", name)
+		}
+	}
+	return nil
+}
+
+// canonical writes the id of a flag as messages have it.
+func canonical(id *string, name string) error {
+	if *id == "" {
+		return nil
+	}
+	parsed, err := uuid.Parse(*id)
+	if err != nil {
+		return usagef("--%s %q is no id of an order", name, *id)
+	}
+	*id = parsed.String()
+	return nil
+}
+
 // forceFlag adds --force, for commands that only look.
 func forceFlag(cmd *cobra.Command, force *bool) {
-	cmd.Flags().BoolVar(force, "force", false, "look also at what RabbitMQ may drop soon because it was looked at so often (queues of other programs only)")
+	cmd.Flags().BoolVar(force, "force", false, "also queues that have consumers, and what RabbitMQ may drop soon because it was looked at so often")
 }
 
 // where is the flag --where.
@@ -81,11 +105,11 @@ func (w *where) String() string { return "" }
 func (w *where) Type() string   { return "expression" }
 
 // printDoubt tells that --where could not be applied to some messages.
-func printDoubt(w io.Writer, queue string, doubt error) error {
+func printDoubt(w io.Writer, queue string, doubts int, doubt error) error {
 	if doubt == nil {
 		return nil
 	}
-	_, err := fmt.Fprintf(w, "%s: to some --where cannot be applied, so they do not match: %s\n", queue, plain(doubt.Error()))
+	_, err := fmt.Fprintf(w, "%s: --where cannot be applied to %s, so there is no match; the first: %s\n", queue, count(doubts), plain(doubt.Error()))
 	return err
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,6 +32,11 @@ type change struct {
 	plan        *dlq.Plan // nil but for dlq apply
 	applied     dlq.Applied
 }
+
+const (
+	leastRate         = 0.01 // messages a second
+	longestCanaryWait = 20 * time.Minute
+)
 
 // verb is what a command does, in words.
 type verb struct {
@@ -70,23 +76,24 @@ func (c *change) canaryFlags(cmd *cobra.Command) {
 }
 
 func (c *change) check(cmd *cobra.Command, args []string) error {
+	if err := cmp.Or(notEmpty(cmd, "order"), canonical(&c.order, "order")); err != nil {
+		return err
+	}
 	switch {
 	case len(args) == 0 && c.order == "" && c.plan == nil:
 		return usagef("requires at least 1 arg: the queue, or --order")
 	case c.limit < 0:
 		return checkLimit(c.limit)
-	case c.rate < 0:
-		return usagef("--rate %v is less than 0", c.rate)
+	case c.rate != 0 && !(c.rate >= leastRate):
+		return usagef("--rate %v is less than %v messages a second", c.rate, leastRate)
 	case c.canary.Send < 0 || c.canary.MaxFailures < 0:
 		return usagef("--canary and --max-failures are not less than 0")
-	case c.canary.Send > 0 && c.canary.Patience <= 0:
-		return usagef("--canary-wait %s is not more than 0", c.canary.Patience)
+	case c.canary.Send > 0 && (c.canary.Patience <= 0 || c.canary.Patience > longestCanaryWait):
+		return usagef("--canary-wait %s is not more than 0 and at most %s, while which the others are held", c.canary.Patience, longestCanaryWait)
 	case c.canary.Send == 0 && cmd.Flags().Changed("max-failures"):
 		return usagef("--max-failures belongs to --canary")
 	case c.order != "" && c.limit > 0:
 		return usagef("--limit does not go with --order: an order's events belong together")
-	case c.order != "" && uuid.Validate(c.order) != nil:
-		return usagef("--order %q is no id of an order", c.order)
 	case !c.yes && !c.dryRun && !isTerminal(cmd.InOrStdin()):
 		return usagef("nobody is there to be asked, standard input is not a terminal: use --yes, or --dry-run to see what would be done")
 	}
@@ -98,12 +105,12 @@ func (c *change) queuesOf(cmd *cobra.Command, d *desk, args []string) ([]string,
 	if len(args) == 0 {
 		args = workQueues()
 	}
-	return findQueues(cmd.Context(), d.Broker, args)
+	return findQueues(cmd.Context(), d.Broker, args, c.force)
 }
 
-func (c *change) job(d *desk, queues []string) dlq.Job {
+func (c *change) job(cmd *cobra.Command, d *desk, queues []string) dlq.Job {
 	return dlq.Job{
-		From: sources(queues, c.force), Where: c.where.Filter, Order: c.order, Max: c.limit, Force: c.force, Rate: c.rate, Canary: c.canary,
+		From: sources(cmd, d.Broker, queues, c.force), Where: c.where.Filter, Order: c.order, Max: c.limit, Force: c.force, Rate: c.rate, Canary: c.canary,
 		Inboxes: d.inboxes,
 	}
 }
@@ -234,7 +241,7 @@ func (c *change) verdict(run dlq.Run, dry bool, err error) error {
 		done = 0
 	}
 	advice := fmt.Sprintf("what was not %s is where it was; run it again to go on", c.what.past)
-	if unsure := run.Count(dlq.Unknown); unsure > 0 {
+	if unsure := run.Count(dlq.Unknown) + run.Count(dlq.Unsettled); unsure > 0 {
 		advice += fmt.Sprintf(" (%s may have arrived as well; consumers know what they have handled)", count(unsure))
 	}
 	var died *dlq.CanaryError
@@ -246,8 +253,24 @@ func (c *change) verdict(run dlq.Run, dry bool, err error) error {
 	case err != nil:
 		return fmt.Errorf("%w; %s %s; %s", err, count(done), c.what.past, advice)
 	}
+	if err := c.mistaken(run); err != nil {
+		return err
+	}
 	if left := run.Total() - run.Count(c.what.done) - run.Count(dlq.Unmatched); left > 0 {
 		return fmt.Errorf("%s %s", count(left), c.what.cannot)
+	}
+	return nil
+}
+
+// mistaken is an error where what was to choose dead letters cannot have been meant so.
+func (c *change) mistaken(run dlq.Run) error {
+	for _, tally := range run.Tallies {
+		if tally.Doubts > 0 && tally.Doubts == tally.Total() {
+			return usagef("--where can be applied to none of the %s of %s: %s", count(tally.Doubts), tally.Queue, plain(tally.Doubt.Error()))
+		}
+	}
+	if c.order != "" && c.plan == nil && run.Total() == run.Count(dlq.Unmatched) {
+		return fmt.Errorf("no dead letter is of order %s", c.order)
 	}
 	return nil
 }

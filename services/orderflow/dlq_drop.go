@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +22,13 @@ func (k *keepFlags) add(cmd *cobra.Command) {
 }
 
 // check tells what is wrong with the file, before anybody is asked anything.
-func (k *keepFlags) check() error {
+func (k *keepFlags) check() (err error) {
+	if k.to == "-" {
+		return usagef("--to - is no file: what is in it has to be on the disk before anything leaves its queue")
+	}
+	if k.to, err = filepath.Abs(k.to); err != nil { // the history tells it to others, who are elsewhere
+		return err
+	}
 	if err := dlq.CheckStore(k.to, k.more); errors.Is(err, dlq.ErrTaken) {
 		return usagef("%w: name another, or use --append", err)
 	} else if err != nil {
@@ -76,7 +83,7 @@ Asks before it acts. What to drop has to be said: by --where, --order or --limit
 				store, err := keep.store()
 				return dlq.Drop(store), err
 			}
-			return c.run(cmd, d, c.job(d, queues), act{dlq.Drop(nil), drop, doJob})
+			return c.run(cmd, d, c.job(cmd, d, queues), act{dlq.Drop(nil), drop, doJob})
 		})
 	}
 	c.chooseFlags(cmd, "drop")

@@ -56,7 +56,7 @@ Shows what it would change, and asks before it acts.`,
 				store, err := keep.store()
 				return dlq.Edit(event.Orders, patch, newID, store), err
 			}
-			j := c.job(d, queues)
+			j := c.job(cmd, d, queues)
 			if !c.asJSON {
 				j.See = showDiffs(cmd.ErrOrStderr())
 			}

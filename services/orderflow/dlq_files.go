@@ -32,11 +32,11 @@ byte. What RabbitMQ counts on a message, its expiration and its user id are left
 				return err
 			}
 			return withBroker(cmd, func(b *broker.Broker) error {
-				queues, err := findQueues(cmd.Context(), b, args)
+				queues, err := findQueues(cmd.Context(), b, args, force)
 				if err != nil {
 					return err
 				}
-				return exportAll(cmd, b, sources(queues, force), limit, w.Filter)
+				return exportAll(cmd, b, sources(cmd, b, queues, force), limit, w.Filter)
 			})
 		},
 	}
@@ -60,7 +60,7 @@ func exportAll(cmd *cobra.Command, b *broker.Broker, from []dlq.Source, limit in
 			return errors.Join(err, out.Flush())
 		}
 		exported += seen.chosen
-		if err := printDoubt(cmd.ErrOrStderr(), source.Queue, seen.doubt); err != nil {
+		if err := printDoubt(cmd.ErrOrStderr(), source.Queue, seen.doubts, seen.doubt); err != nil {
 			return err
 		}
 	}
@@ -78,8 +78,9 @@ func newDLQImport() *cobra.Command {
 		Use:   "import FILE",
 		Short: "Put dead letters of a file back into their dead-letter queues",
 		Long: `Put dead letters of a file, of orderflow dlq export, drop or edit, into the dead-letter queues that they come from. A message that
-is there already, or twice in the file, with the same id and body, is left out: an import that was interrupted is run again. Headers that
-would send a message to further queues (CC, BCC) are left out, too. - is standard input.`,
+is there already, or twice in the file, the same in everything, is left out: an import that was interrupted is run again. Messages without
+an id may be alike, so of those there are afterwards as many as in the file. Headers that would send a message to further queues (CC, BCC)
+are left out. - is standard input.`,
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withDesk(cmd, withoutDB, func(d *desk) error {
@@ -90,10 +91,10 @@ would send a message to further queues (CC, BCC) are left out, too. - is standar
 				defer done()
 				queues, err := dlq.StoredQueues(file)
 				if err != nil {
-					return err
+					return usagef("%s is no file of dead letters, or a damaged one: %w", args[0], err)
 				}
 				if queue != "" {
-					if queues, err = findQueues(cmd.Context(), d.Broker, []string{queue}); err != nil {
+					if queues, err = findQueues(cmd.Context(), d.Broker, []string{queue}, force); err != nil {
 						return err
 					}
 					queue = queues[0]
@@ -101,10 +102,15 @@ would send a message to further queues (CC, BCC) are left out, too. - is standar
 				if slices.Contains(queues, "") {
 					return usagef("nothing tells which dead-letter queue some of the messages belong to: name one by --queue")
 				}
+				for _, name := range queues {
+					if err := checkDead(cmd.Context(), d.Broker, name, force); err != nil {
+						return err
+					}
+				}
 				if err := d.openHistory(cmd.Context(), uuid.Nil, true); err != nil {
 					return err
 				}
-				imported, err := dlq.Import(cmd.Context(), d.Broker, file, queue, sources(queues, force), d.history)
+				imported, err := dlq.Import(cmd.Context(), d.Broker, file, queue, sources(cmd, d.Broker, queues, force), d.history)
 				return errors.Join(printImported(cmd.OutOrStdout(), imported, asJSON), err)
 			})
 		},

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"text/tabwriter"
 	"time"
@@ -33,8 +35,14 @@ or --run, for each message. It is kept in the database's table dlq.history, whic
 			if q.Run, err = uuid.Parse(run); run != "" && err != nil {
 				return usagef("--run %q is no id of a run", run)
 			}
-			if since < 0 || q.Limit <= 0 {
-				return usagef("--since and --limit are more than 0")
+			if since < 0 {
+				return usagef("--since %s is less than 0", since)
+			}
+			if err := cmp.Or(checkLimit(q.Limit), notEmpty(cmd, "order", "id", "run"), canonical(&q.Order, "order")); err != nil {
+				return err
+			}
+			if q.Limit == 0 {
+				q.Limit = math.MaxInt
 			}
 			if since > 0 {
 				q.Since = time.Now().Add(-since)
@@ -49,7 +57,7 @@ or --run, for each message. It is kept in the database's table dlq.history, whic
 	cmd.Flags().StringVar(&q.Message, "id", "", "each time that the message with this `ID` was touched")
 	cmd.Flags().StringVar(&run, "run", "", "each message of the run with this `ID`, the replay_id of dlq replay")
 	cmd.Flags().DurationVar(&since, "since", 0, "not what is older, such as 24h; 0 means all")
-	cmd.Flags().IntVar(&q.Limit, "limit", 100, "show this many lines at most")
+	limitFlag(cmd, &q.Limit, 100, "show this many lines at most")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }

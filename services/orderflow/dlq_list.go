@@ -82,13 +82,13 @@ Exit code: 3 with --fail-if-any where there are dead letters in queues that were
 func listQueues(cmd *cobra.Command, b *broker.Broker, args []string, limit int, force bool) (lines []listed, err error) {
 	foreign := []string(nil)
 	if len(args) == 0 {
-		args, foreign = workQueues(), others(cmd, b)
+		args, foreign = workQueues(), deadLetterQueuesOfOthers(managedQueues(cmd, b))
 	}
-	queues, err := findQueues(cmd.Context(), b, args)
+	queues, err := findQueues(cmd.Context(), b, args, force)
 	if err != nil {
 		return nil, err
 	}
-	for _, from := range sources(queues, force) {
+	for _, from := range sources(cmd, b, queues, force) {
 		from.Take = limit
 		lines = append(lines, lookAt(cmd.Context(), b, from))
 	}
@@ -115,19 +115,6 @@ func lookAt(ctx context.Context, b *broker.Broker, from dlq.Source) listed {
 		line.Error = err.Error()
 	}
 	return line
-}
-
-// others are dead-letter queues of other programs, as far as somebody can be asked for them.
-func others(cmd *cobra.Command, b *broker.Broker) []string {
-	cfg, err := loadConfig()
-	if err != nil || cfg.ManagementURL == "" {
-		return nil
-	}
-	names, err := deadLetterQueuesOfOthers(cmd.Context(), cfg.ManagementURL, b.VirtualHost())
-	if err != nil {
-		fmt.Fprintf(cmd.ErrOrStderr(), "dead-letter queues of other programs are not listed: RABBITMQ_MANAGEMENT_URL: %v\n", err)
-	}
-	return names
 }
 
 // named gives a name to the reason that nothing tells.

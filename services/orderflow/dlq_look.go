@@ -21,7 +21,8 @@ type choice struct {
 type sight struct {
 	depth, chosen int
 	full          bool  // the limit was reached before the end
-	doubt         error // about the first message that the filter could not be applied to
+	doubts        int   // messages that the filter could not be applied to
+	doubt         error // about the first of them
 }
 
 var errFull = errors.New("as many as the limit allows")
@@ -60,6 +61,9 @@ func (c choice) chooses(l dlq.Letter, seen *sight) bool {
 		return true
 	}
 	matches, doubt := c.where.Match(l)
-	seen.doubt = cmp.Or(seen.doubt, doubt)
+	if doubt != nil {
+		seen.doubts++
+		seen.doubt = cmp.Or(seen.doubt, doubt)
+	}
 	return matches
 }

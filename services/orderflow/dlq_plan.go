@@ -32,7 +32,7 @@ with their targets and with what the inbox of each target says. Changes nothing.
 			if err != nil {
 				return err
 			}
-			plan, run, err := dlq.MakePlan(cmd.Context(), d.Broker, c.job(d, queues))
+			plan, run, err := dlq.MakePlan(cmd.Context(), d.Broker, c.job(cmd, d, queues))
 			if err != nil {
 				return fmt.Errorf("no plan was made: %w", err)
 			}
@@ -101,16 +101,19 @@ func (c *change) apply(cmd *cobra.Command, d *desk, plan dlq.Plan) error {
 		return c.applied.Run, err
 	}
 	replay := func() (dlq.Action, error) { return dlq.Replay(), nil }
-	err := c.run(cmd, d, c.job(d, plan.Queues()), act{dlq.Replay(), replay, do})
+	err := c.run(cmd, d, c.job(cmd, d, plan.Queues()), act{dlq.Replay(), replay, do})
 	if errors.Is(err, errDeclined) {
 		return err
 	}
 	if before := c.applied.Before; before > 0 && !c.asJSON {
 		fmt.Fprintf(cmd.ErrOrStderr(), "%s replayed by an earlier apply of this plan\n", count(before))
 	}
-	if gone := c.applied.Gone; len(gone) > 0 {
-		err = errors.Join(err, fmt.Errorf("of the plan, %s not there any more, and not replayed by it as far as is known; the first: %q of %s",
-			count(len(gone)), gone[0].ID, gone[0].DLQ))
+	if changed := c.applied.Changed; len(changed) > 0 {
+		err = errors.Join(err, fmt.Errorf("of the plan, %s there with another body or target than it says, and stay, the first being %q of %s",
+			count(len(changed)), changed[0].ID, changed[0].DLQ))
+	}
+	if missing := c.applied.Missing; len(missing) > 0 {
+		err = errors.Join(err, fmt.Errorf("of the plan, %s not there, and not replayed by it as far as is known, the first being %q of %s", count(len(missing)), missing[0].ID, missing[0].DLQ))
 	}
 	return err
 }

@@ -4,11 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
 
 	"orderflow/pkg/broker"
 	"orderflow/pkg/dlq"
+	"orderflow/pkg/event"
 )
 
 // workQueues lists the queues of all services; each has a dead-letter queue.
@@ -26,8 +31,8 @@ func workQueues() []string {
 func workQueue(name string) string { return strings.TrimSuffix(name, broker.DeadLetterQueue("")) }
 
 // findQueues turns what an operator wrote into names of dead-letter queues, without repetition. A queue of another program is fine, if it
-// exists.
-func findQueues(ctx context.Context, b *broker.Broker, args []string) ([]string, error) {
+// exists, and if its messages are dead as far as can be seen.
+func findQueues(ctx context.Context, b *broker.Broker, args []string, force bool) ([]string, error) {
 	known := workQueues()
 	var found []string
 	for _, arg := range args {
@@ -35,6 +40,9 @@ func findQueues(ctx context.Context, b *broker.Broker, args []string) ([]string,
 		if !slices.Contains(known, workQueue(arg)) {
 			var err error
 			if name, err = findForeign(ctx, b, arg, known); err != nil {
+				return nil, err
+			}
+			if err := checkDead(ctx, b, name, force); err != nil {
 				return nil, err
 			}
 		}
@@ -52,19 +60,47 @@ func findForeign(ctx context.Context, b *broker.Broker, arg string, known []stri
 			continue
 		}
 		_, err := b.Depth(ctx, name)
-		if err == nil || !errors.Is(err, broker.ErrNoQueue) {
+		if err == nil {
+			return name, nil
+		}
+		if !errors.Is(err, broker.ErrNoQueue) {
 			return name, err
 		}
 	}
-	return "", usagef("there is no dead-letter queue %q%s; orderflow dlq list shows all",
+	return "", usagef("there is no dead-letter queue %q%s orderflow dlq list shows all",
 		broker.DeadLetterQueue(workQueue(arg)), suggestion(workQueue(arg), known))
 }
 
-// sources are dead-letter queues to read. force is for those that others have declared, see dlq.Source.
-func sources(queues []string, force bool) []dlq.Source {
-	from := make([]dlq.Source, len(queues))
+// checkDead refuses a queue whose messages are not dead, but under way. It is not for certain where nobody consumes them at this moment.
+func checkDead(ctx context.Context, b *broker.Broker, queue string, force bool) error {
+	switch {
+	case slices.Contains(workQueues(), queue):
+		return usagef("%s is no dead-letter queue: its messages are under way", queue)
+	case slices.Contains(workQueues(), workQueue(queue)):
+		return nil
+	case delays.MatchString(queue):
+		return usagef("%s is no dead-letter queue: its messages wait for their next attempt, and go on by themselves", queue)
+	case force:
+		return nil
+	}
+	_, consumers, err := b.Inspect(ctx, queue)
+	if err == nil && consumers > 0 {
+		err = fmt.Errorf("%s has consumers, so its messages are under way, not dead; to take them away nevertheless, use --force", queue)
+	}
+	return err
+}
+
+// delays are the names of delay queues.
+var delays = regexp.MustCompile(`^` + regexp.QuoteMeta(strings.TrimSuffix(broker.DelayQueue(event.Orders.Exchange, time.Millisecond), "1ms")) + `\d+m?s$`)
+
+// sources are dead-letter queues to read, with their delivery limits where the management API tells them.
+func sources(cmd *cobra.Command, b *broker.Broker, queues []string, force bool) []dlq.Source {
+	from, managed := make([]dlq.Source, len(queues)), managedQueues(cmd, b)
 	for i, queue := range queues {
 		from[i] = dlq.Source{Queue: queue, Foreign: !slices.Contains(workQueues(), workQueue(queue)), Force: force}
+		if at := slices.IndexFunc(managed, func(q managedQueue) bool { return q.Name == queue }); at >= 0 {
+			from[i].Lives = managed[at].lives()
+		}
 	}
 	return from
 }
@@ -75,7 +111,7 @@ func suggestion(name string, known []string) string {
 		return name == "" || !strings.Contains(k, name) && distance(name, k) > len(k)/4
 	})
 	if len(near) == 0 {
-		return ""
+		return ";"
 	}
 	return fmt.Sprintf("; did you mean %s?", strings.Join(near, " or "))
 }

@@ -34,7 +34,7 @@ Asks before it acts. Exit code: 1 where a dead letter cannot be replayed; it sta
 				return err
 			}
 			replay := func() (dlq.Action, error) { return dlq.Replay(), nil }
-			return c.run(cmd, d, c.job(d, queues), act{dlq.Replay(), replay, doJob})
+			return c.run(cmd, d, c.job(cmd, d, queues), act{dlq.Replay(), replay, doJob})
 		})
 	}
 	c.chooseFlags(cmd, "replay")

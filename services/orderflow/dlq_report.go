@@ -21,7 +21,8 @@ type reported struct {
 	Queues   []reportedQueue `json:"queues"`
 	Canary   *dlq.Canaries   `json:"canary,omitempty"`
 	Before   int             `json:"replayed_before,omitzero"` // by an earlier apply of the plan
-	Gone     []dlq.Planned   `json:"gone,omitempty"`           // of the plan, and nobody knows where
+	Changed  []dlq.Planned   `json:"changed,omitempty"`        // of the plan: there, with another body or target
+	Missing  []dlq.Planned   `json:"missing,omitempty"`        // of the plan: not there
 	Error    string          `json:"error,omitzero"`
 }
 
@@ -29,7 +30,8 @@ type reportedQueue struct {
 	Queue    string            `json:"queue"`
 	DLQ      string            `json:"dlq"`
 	Exists   bool              `json:"exists"`
-	Depth    int               `json:"depth"` // when it began
+	Depth    int               `json:"depth"`           // when it began
+	Unread   bool              `json:"unread,omitzero"` // it could not be read, and nothing is known of it
 	Outcomes []reportedOutcome `json:"outcomes"`
 	Doubt    string            `json:"where_error,omitzero"` // of the first message that --where could not be applied to
 	Unfit    string            `json:"unfit,omitzero"`       // what is wrong with the first message that cannot be sent
@@ -45,13 +47,13 @@ type reportedOutcome struct {
 func (c *change) report(run dlq.Run, dry bool, err error) reported {
 	report := reported{
 		ReplayID: run.ID, DryRun: dry, Replayed: run.Count(dlq.Replayed), Edited: run.Count(dlq.Edited), Dropped: run.Count(dlq.Dropped),
-		Queues: []reportedQueue{}, Canary: run.Canary, Before: c.applied.Before, Gone: c.applied.Gone,
+		Queues: []reportedQueue{}, Canary: run.Canary, Before: c.applied.Before, Changed: c.applied.Changed, Missing: c.applied.Missing,
 	}
 	if err != nil {
 		report.Error = err.Error()
 	}
 	for _, tally := range run.Tallies {
-		q := reportedQueue{workQueue(tally.Queue), tally.Queue, !tally.Absent, tally.Depth, []reportedOutcome{}, "", ""}
+		q := reportedQueue{workQueue(tally.Queue), tally.Queue, !tally.Absent, tally.Depth, tally.Unread, []reportedOutcome{}, "", ""}
 		if tally.Doubt != nil {
 			q.Doubt = tally.Doubt.Error()
 		}
@@ -73,6 +75,8 @@ func printRun(w io.Writer, run dlq.Run, what verb, dry bool) error {
 		switch {
 		case tally.Absent:
 			fmt.Fprintf(table, "%s\t0\tdoes not exist yet\n", tally.Queue)
+		case tally.Unread:
+			fmt.Fprintf(table, "%s\t?\tcould not be read\n", tally.Queue)
 		case tally.Depth == 0:
 			fmt.Fprintf(table, "%s\t0\tempty\n", tally.Queue)
 		}
@@ -87,7 +91,7 @@ func printRun(w io.Writer, run dlq.Run, what verb, dry bool) error {
 		return err
 	}
 	for _, tally := range run.Tallies {
-		if err := printDoubt(w, tally.Queue, tally.Doubt); err != nil {
+		if err := printDoubt(w, tally.Queue, tally.Doubts, tally.Doubt); err != nil {
 			return err
 		}
 		if tally.Unfit != nil {
@@ -100,6 +104,9 @@ func printRun(w io.Writer, run dlq.Run, what verb, dry bool) error {
 	how := what.past
 	if dry {
 		how = "would be " + how
+	}
+	if run.ID != "" && run.Count(what.done) > 0 {
+		how += ", run " + run.ID
 	}
 	_, err := fmt.Fprintf(w, "%s %s\n", count(run.Count(what.done)), how)
 	return err
@@ -124,6 +131,10 @@ func inWords(o dlq.Outcome, dry bool) string {
 		return "left: refused by " + target + ", which is probably full"
 	case dlq.Unfit:
 		return "left: cannot be sent as it would be"
+	case dlq.DiedAgain:
+		return "left: replayed since they were planned, and dead again"
+	case dlq.Unsettled:
+		return "dealt with, and still here as well"
 	case dlq.Held:
 		return "left: older than the inbox of " + target + " remembers, which would refuse them (INBOX_RETENTION); see --force"
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -51,15 +52,15 @@ type showCommand struct {
 func (s *showCommand) choice() choice { return choice{where: s.where.Filter, id: s.id, limit: s.limit} }
 
 func (s *showCommand) run(cmd *cobra.Command, args []string) error {
-	if err := checkLimit(s.limit); err != nil {
+	if err := cmp.Or(checkLimit(s.limit), notEmpty(cmd, "id")); err != nil {
 		return err
 	}
 	return withBroker(cmd, func(b *broker.Broker) error {
-		queues, err := findQueues(cmd.Context(), b, args)
+		queues, err := findQueues(cmd.Context(), b, args, s.force)
 		if err != nil {
 			return err
 		}
-		from := sources(queues, s.force)[0]
+		from := sources(cmd, b, queues, s.force)[0]
 		if s.asJSON {
 			return s.json(cmd, b, from)
 		}
@@ -92,7 +93,7 @@ func (s *showCommand) text(cmd *cobra.Command, b *broker.Broker, from dlq.Source
 	default:
 		_, err = fmt.Fprintf(w, "%s: %s\n", name, count(seen.depth))
 	}
-	return errors.Join(err, printDoubt(w, name, seen.doubt))
+	return errors.Join(err, printDoubt(w, name, seen.doubts, seen.doubt))
 }
 
 // missing is the error where the message that was asked for is not in the queue.
@@ -110,15 +111,19 @@ func printLetter(w io.Writer, n int, l dlq.Letter) error {
 		}
 		return s
 	}
+	times := "times"
+	if l.Replays == 1 {
+		times = "time"
+	}
 	_, err := fmt.Fprintf(w, `%d. %s: %s
    id        %s
    order     %s
    died in   %s
-   attempts  %d, replayed %d times
+   attempts  %d, replayed %d %s
    failed    %s first, dead %s
    error     %s
 
-`, n, or(l.Type), or(l.Reason), or(l.ID), or(l.CorrelationID), or(l.Queue), l.Attempts, l.Replays,
+`, n, or(l.Type), or(l.Reason), or(l.ID), or(l.CorrelationID), or(l.Queue), l.Attempts, l.Replays, times,
 		moment(l.FirstFailedAt), moment(l.DeadAt), or(l.Error))
 	return err
 }

@@ -220,16 +220,16 @@ func TestDLQReplay(t *testing.T) {
 
 	out, _ = call(t, exitDone, "dlq", "replay", placed, placed+".dlq", "--yes", "--limit", "2")
 	contains(t, out, "payment.order-placed.dlq  2  replayed to payment.order-placed\n", "payment.order-placed.dlq  1  not touched\n",
-		"2 dead letters replayed\n")
+		"2 dead letters replayed, run ")
 	d.has(placed, "1", "2")
 	d.has(placed+".dlq", "3")
 
 	out, _ = call(t, exitDone, "dlq", "replay", placed, processed, "order.progress", "--yes", "--json")
 	report := unmarshal[reported](t, out)
 	want := fmt.Sprint([]reportedQueue{
-		{placed, placed + ".dlq", true, 1, []reportedOutcome{{Fate: "replayed", Target: placed, Messages: 1}}, "", ""},
-		{processed, processed + ".dlq", true, 1, []reportedOutcome{{Fate: "replayed", Target: processed, Messages: 1}}, "", ""},
-		{"order.progress", "order.progress.dlq", false, 0, []reportedOutcome{}, "", ""},
+		{placed, placed + ".dlq", true, 1, false, []reportedOutcome{{Fate: "replayed", Target: placed, Messages: 1}}, "", ""},
+		{processed, processed + ".dlq", true, 1, false, []reportedOutcome{{Fate: "replayed", Target: processed, Messages: 1}}, "", ""},
+		{"order.progress", "order.progress.dlq", false, 0, false, []reportedOutcome{}, "", ""},
 	})
 	if got := fmt.Sprint(report.Queues); got != want || report.Replayed != 2 || report.ReplayID == "" || report.DryRun {
 		t.Errorf("got %+v\nwant %s", report, want)
@@ -279,7 +279,7 @@ func TestDLQShowWhere(t *testing.T) {
 	out, _ = call(t, exitDone, "dlq", "show", placed, "--where", `reason != "invalid_message"`, "--limit", "2")
 	contains(t, out, "   id        a1\n", "   id        b1\n", "dlq: 2 of 4 dead letters shown, see --limit\n")
 	out, _ = call(t, exitDone, "dlq", "show", placed, "--where", `any(data.items, .quantity > 5)`)
-	contains(t, out, "dlq: 2 of 4 dead letters match\n", "dlq: to some --where cannot be applied, so they do not match: ", "(1:1)\n")
+	contains(t, out, "dlq: 2 of 4 dead letters match\n", "dlq: --where cannot be applied to 1 dead letter, so there is no match; the first: ", "(1:1)\n")
 
 	out, _ = call(t, exitDone, "dlq", "show", placed, "--json", "--where", `headers["orderflow-reason"] == "invalid_message"`)
 	report := unmarshal[struct {
@@ -310,7 +310,7 @@ func TestDLQReplayWhere(t *testing.T) {
 	d.has(placed, "a1", "a2")
 	d.has(placed+".dlq", "junk", "b1")
 
-	out, _ = call(t, exitDone, "dlq", "replay", placed, "--yes", "--where", `data.customer_id > 5`, "--json")
+	out, _ = call(t, exitUsage, "dlq", "replay", placed, "--yes", "--where", `data.customer_id > 5`, "--json")
 	if report := unmarshal[reported](t, out); report.Replayed != 0 || report.Queues[0].Doubt != "invalid operation: <nil> > int (1:18)" {
 		t.Errorf("got %+v", report)
 	}
@@ -449,5 +449,20 @@ func runUntil(t *testing.T, kill <-chan struct{}, binary string, args ...string)
 		cmd.Process.Kill()
 		<-ended
 		return
+	}
+}
+
+func TestDeliveryLimits(t *testing.T) {
+	for text, want := range map[string]int{
+		`{"type":"classic","arguments":{"x-delivery-limit":5}}`: -1,
+		`{"type":"quorum"}`: 0,
+		`{"type":"quorum","arguments":{"x-delivery-limit":50}}`:                                                    50,
+		`{"type":"quorum","arguments":{"x-delivery-limit":50},"effective_policy_definition":{"delivery-limit":5}}`: 5,
+		`{"type":"quorum","effective_policy_definition":{"delivery-limit":-1}}`:                                    -1,
+		`{"type":"quorum","arguments":{"x-delivery-limit":0}}`:                                                     1,
+	} {
+		if q := unmarshal[managedQueue](t, text); q.lives() != want {
+			t.Errorf("%s: %d, want %d", text, q.lives(), want)
+		}
 	}
 }

@@ -314,7 +314,8 @@ func TestDLQRefusals(t *testing.T) {
 	plan := planOf(t, env, downQueue)
 	folder := t.TempDir()
 	full, wrong := filepath.Join(folder, "full"), filepath.Join(folder, "wrong")
-	elsewhere, past := filepath.Join(folder, "elsewhere"), filepath.Join(folder, "past")
+	elsewhere, past, live := filepath.Join(folder, "elsewhere"), filepath.Join(folder, "past"), filepath.Join(folder, "live")
+	write(t, live, `{"dlq":"payment.order-placed","message":{"body":"x"}}`+"\n")
 	write(t, full, "something\n")
 	write(t, wrong, "{")
 	text, err := os.ReadFile(plan)
@@ -326,32 +327,42 @@ func TestDLQRefusals(t *testing.T) {
 	ui := newManagement(t, env)
 	deaf := "AMQP_URL=" + brokerUser(t, env, ui, "deaf")
 	manage(t, ui, http.MethodPut, "/permissions/"+ui.vhost+"/deaf-"+ui.vhost, map[string]string{"configure": "^$", "write": ".*", "read": "^$"})
+	mute := "AMQP_URL=" + brokerUser(t, env, ui, "mute")
+	manage(t, ui, http.MethodPut, "/permissions/"+ui.vhost+"/mute-"+ui.vhost, map[string]string{"configure": "^$", "write": "^$", "read": ".*"})
 	for name, c := range map[string]struct {
 		setting, args string
 		code          int
 		want          string
 	}{
-		"no queue":          {"", "dlq replay paymet.order-placed --yes", 2, `no dead-letter queue "paymet.order-placed.dlq"; did you mean payment.order-placed?`},
-		"nothing is meant":  {"", "dlq replay --yes", 2, "requires at least 1 arg"},
-		"no order":          {"", "dlq replay --order 42 --yes", 2, `--order "42" is no id of an order`},
-		"expression":        {"", "dlq drop payment.order-placed --yes --to x --where kind==1", 2, "unknown name kind"},
-		"drop to nowhere":   {"", "dlq drop payment.order-placed --all --yes", 2, "name it by --to"},
-		"drop what":         {"", "dlq drop payment.order-placed --to x --yes", 2, "say what to drop"},
-		"a file in use":     {"", "dlq drop payment.order-placed --all --yes --to " + full, 2, "the file is not empty: name another, or use --append"},
-		"a folder":          {"", "dlq drop payment.order-placed --all --yes --to " + folder, 1, "is a directory"},
-		"a full disk":       {"", "dlq drop payment.order-placed --all --yes --append --to /dev/full", 1, "no space left on device"},
-		"no patch":          {"", "dlq edit payment.order-placed --to x --yes", 2, "needs --patch"},
-		"patch":             {"", "dlq edit payment.order-placed --to x --yes --patch " + wrong, 2, "the patch is no JSON"},
-		"no plan":           {"", "dlq apply " + wrong + " --yes", 2, "it is no plan"},
-		"no such plan":      {"", "dlq apply /none --yes", 2, "no such file"},
-		"plan of elsewhere": {"", "dlq apply " + elsewhere + " --yes", 2, `the plan is for the virtual host "other-`},
-		"plan of the past":  {"", "dlq apply " + past + " --yes", 1, "of the plan, 2 dead letters not there any more, and not replayed by it as far as is known; the first: "},
-		"rate":              {"", "dlq replay payment.order-placed --rate -1 --yes", 2, "--rate -1 is less than 0"},
-		"canary":            {"", "dlq replay payment.order-placed --max-failures 1 --yes", 2, "--max-failures belongs to --canary"},
-		"canary's patience": {"", "dlq replay payment.order-placed --canary 1 --canary-wait 0s --yes", 2, "--canary-wait 0s is not more than 0"},
-		"import":            {"", "dlq import " + wrong, 1, "line 1: it is cut off"},
-		"no rights":         {deaf, "dlq replay payment.order-placed --yes", 1, "ACCESS_REFUSED"},
-		"no database":       {"DATABASE_URL=" + changed(t, env.DatabaseURL, on("127.0.0.1:1")), "dlq replay payment.order-placed --yes", 1, "use --no-database"},
+		"no queue":           {"", "dlq replay paymet.order-placed --yes", 2, `no dead-letter queue "paymet.order-placed.dlq"; did you mean payment.order-placed?`},
+		"nothing is meant":   {"", "dlq replay --yes", 2, "requires at least 1 arg"},
+		"no order":           {"", "dlq replay --order 42 --yes", 2, `--order "42" is no id of an order`},
+		"expression":         {"", "dlq drop payment.order-placed --yes --to x --where kind==1", 2, "unknown name kind"},
+		"drop to nowhere":    {"", "dlq drop payment.order-placed --all --yes", 2, "name it by --to"},
+		"drop what":          {"", "dlq drop payment.order-placed --to x --yes", 2, "say what to drop"},
+		"a file in use":      {"", "dlq drop payment.order-placed --all --yes --to " + full, 2, "the file is not empty: name another, or use --append"},
+		"a folder":           {"", "dlq drop payment.order-placed --all --yes --to " + folder, 2, "is a directory"},
+		"a full disk":        {"", "dlq drop payment.order-placed --all --yes --append --to /dev/full", 1, "no space left on device"},
+		"no patch":           {"", "dlq edit payment.order-placed --to x --yes", 2, "needs --patch"},
+		"patch":              {"", "dlq edit payment.order-placed --to x --yes --patch " + wrong, 2, "the patch is no JSON"},
+		"to standard output": {"", "dlq drop payment.order-placed --all --yes --to -", 2, "--to - is no file"},
+		"an empty order":     {"", "dlq replay payment.order-placed --yes --order=", 2, "--order is empty"},
+		"another order":      {"", "dlq replay --yes --order 01A202AD-28C9-7126-B67E-0906C03FB240", 1, "no dead letter is of order 01a202ad-28c9-7126-b67e-0906c03fb240"},
+		"an odd constant":    {"", "dlq replay payment.order-placed --yes --where age>duration('1hour')", 2, "--where can be applied to none of the 2 dead letters of payment.order-placed.dlq: "},
+		"rate nan":           {"", "dlq replay payment.order-placed --rate nan --yes", 2, "--rate NaN is less than 0.01 messages a second"},
+		"a delay queue":      {"", "dlq show orders.retry.1s", 2, "orders.retry.1s is no dead-letter queue"},
+		"a live queue":       {"", "dlq import " + live, 2, "payment.order-placed is no dead-letter queue: its messages are under way"},
+		"no right to write":  {mute, "dlq replay payment.order-placed --yes", 1, "nothing was touched, since nothing can be sent"},
+		"no plan":            {"", "dlq apply " + wrong + " --yes", 2, "it is no plan"},
+		"no such plan":       {"", "dlq apply /none --yes", 2, "no such file"},
+		"plan of elsewhere":  {"", "dlq apply " + elsewhere + " --yes", 2, `the plan is for the virtual host "other-`},
+		"plan of the past":   {"", "dlq apply " + past + " --yes", 1, "of the plan, 2 dead letters not there, and not replayed by it as far as is known, the first being "},
+		"rate":               {"", "dlq replay payment.order-placed --rate -1 --yes", 2, "--rate -1 is less than 0.01 messages a second"},
+		"canary":             {"", "dlq replay payment.order-placed --max-failures 1 --yes", 2, "--max-failures belongs to --canary"},
+		"canary's patience":  {"", "dlq replay payment.order-placed --canary 1 --canary-wait 0s --yes", 2, "--canary-wait 0s is not more than 0"},
+		"import":             {"", "dlq import " + wrong, 2, "is no file of dead letters, or a damaged one: line 1: it is cut off"},
+		"no rights":          {deaf, "dlq replay payment.order-placed --yes", 1, "ACCESS_REFUSED"},
+		"no database":        {"DATABASE_URL=" + changed(t, env.DatabaseURL, on("127.0.0.1:1")), "dlq replay payment.order-placed --yes", 1, "use --no-database"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			out, said, code := call(t, settings(env, c.setting), strings.Fields(c.args)...)
