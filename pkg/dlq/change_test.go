@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -277,6 +278,50 @@ func TestImportOfNamesakes(t *testing.T) {
 	}
 	if got := b.ids("t.other"); len(got) != 0 {
 		t.Errorf("copies %v", got)
+	}
+}
+
+// Two that import the same file at the same time put each message into its queue once.
+func TestImportsAtTheSameTime(t *testing.T) {
+	b := newBench(t)
+	ids := b.die(600)
+	path := filepath.Join(t.TempDir(), "kept")
+	store, err := OpenStore(path, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.replay(Job{Do: Drop(store)})
+	store.Close()
+	var imports sync.WaitGroup
+	for range 3 {
+		other := open(t, b.env.AMQPURL)
+		imports.Go(func() {
+			if _, err := Import(t.Context(), other, path, "", []Source{{Queue: dead}}, nil); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	imports.Wait()
+	if got := b.ids(dead); !slices.Equal(got, ids) {
+		t.Errorf("%d messages, want %d", len(got), len(ids))
+	}
+}
+
+// What another program's consumers have is not taken from them.
+func TestLiveQueue(t *testing.T) {
+	b := newBench(t)
+	defer b.consume("t.other", func(*broker.Delivery) {})()
+	eventually(t, "it has a consumer", func() bool {
+		_, consumers, err := b.broker.Inspect(t.Context(), "t.other")
+		return err == nil && consumers > 0
+	})
+	from := Source{Queue: "t.other", Foreign: true}
+	if _, err := Look(t.Context(), b.broker, from, nil); !errors.Is(err, ErrLive) {
+		t.Errorf("error %v", err)
+	}
+	from.Force = true
+	if _, err := Look(t.Context(), b.broker, from, nil); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -563,6 +608,30 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// Each planned message is in one state, also where the same event is planned twice and one of the two has died again.
+func TestPlanOfTwins(t *testing.T) {
+	b := newBench(t)
+	_, historyDB := b.database()
+	b.publish(deadLetter("twin", work), deadLetter("twin", work))
+	plan, _, err := MakePlan(t.Context(), b.broker, Job{From: []Source{{Queue: dead}}})
+	if err != nil || len(plan.Messages) != 2 {
+		t.Fatalf("%+v, %v", plan, err)
+	}
+	b.replay(Job{}) // by somebody else
+	again := deadLetter("twin", work)
+	again.Headers[flow.HeaderReplays] = int64(1)
+	b.publish(again)
+	job := Job{From: []Source{{Queue: dead}}, History: &History{DB: historyDB, Who: "x", Plan: plan.ID}}
+	if got, err := Apply(t.Context(), b.broker, plan, job); err != nil || got.Count(DiedAgain) != 1 || len(got.Missing) != 1 || got.Before+len(got.Changed) > 0 {
+		t.Errorf("one has died again: %+v, %v", got, err)
+	}
+	plan.Messages = plan.Messages[:1]
+	b.publish(again)
+	if got, err := Apply(t.Context(), b.broker, plan, job); err != nil || got.Count(DiedAgain) != 1 || got.Count(Unmatched) != 1 || len(got.Missing)+got.Before+len(got.Changed) > 0 {
+		t.Errorf("one is planned: %+v, %v", got, err)
+	}
+}
+
 func TestPlansThatAreNone(t *testing.T) {
 	for text, want := range map[string]string{
 		``: "it is no plan: EOF", `[]`: "it is no plan", `{"version":2}`: "it is a plan of version 2, this program reads version 1", `{"ver":1}`: "unknown field",
@@ -679,7 +748,7 @@ func TestWornMessages(t *testing.T) {
 	m := deadLetter("1", work)
 	m.RoutingKey = "foreign"
 	b.publish(m)
-	from, looks := Source{Queue: "foreign", Foreign: true}, 0
+	from, looks := Source{Queue: "foreign", Foreign: true, Lives: 20}, 0
 	for ; looks < 25; looks++ {
 		if _, err := Look(t.Context(), b.broker, from, func(Letter) error { return nil }); err != nil {
 			if !errors.Is(err, ErrWorn) {

@@ -49,11 +49,18 @@ func Import(ctx context.Context, b *broker.Broker, path, queue string, from []So
 	i := importing{
 		Imported: Imported{RunID: uuid.NewString(), Imported: map[string]int{}}, history: history, there: map[identity]int{}, seen: map[identity]bool{},
 	}
-	for _, source := range from {
-		if _, err := Look(ctx, b, source, func(l Letter) error {
-			same, err := identify(source.Queue, l.Message)
-			i.there[same]++
-			return err
+	from = sorted(from)
+	for _, source := range from { // until the end: two imports of one file must not both find that nothing is there
+		claim, err := claimOf(ctx, b, source)
+		if err != nil {
+			return i.Imported, err
+		}
+		defer claim.Release()
+		if _, err := look(ctx, b, source, true, func(l Letter) error {
+			if same, err := identify(source.Queue, l.Message); err == nil { // what cannot be written is in no file
+				i.there[same]++
+			}
+			return nil
 		}); err != nil {
 			return i.Imported, fmt.Errorf("look at %s: %w", source.Queue, err)
 		}

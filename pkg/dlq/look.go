@@ -12,7 +12,12 @@ import (
 // broker.ErrNoQueue. The messages are away while it looks: who else reads the queue finds those behind them. A quorum queue
 // without a delivery limit puts what comes back at its end; there, only a look at everything keeps the order.
 func Look(ctx context.Context, b *broker.Broker, from Source, see func(Letter) error) (depth int, err error) {
-	r, err := newReader(ctx, b, from, step)
+	return look(ctx, b, from, false, see)
+}
+
+// look is Look, also at a queue that the caller has claimed.
+func look(ctx context.Context, b *broker.Broker, from Source, claimed bool, see func(Letter) error) (depth int, err error) {
+	r, err := newReader(ctx, b, from, step, claimed)
 	if err != nil {
 		return 0, err
 	}

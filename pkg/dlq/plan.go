@@ -225,7 +225,7 @@ func Apply(ctx context.Context, b *broker.Broker, p Plan, j Job) (Applied, error
 		switch {
 		case done[keyInHistory(m)]:
 			applied.Before++
-		case open.other[place{m.DLQ, m.ID}]:
+		case open.places[place{m.DLQ, m.ID}].other:
 			applied.Changed = append(applied.Changed, m)
 		default:
 			applied.Missing = append(applied.Missing, m)
@@ -238,44 +238,52 @@ func Apply(ctx context.Context, b *broker.Broker, p Plan, j Job) (Applied, error
 type openPlan struct {
 	open   map[Planned]int
 	queues map[string]int
-	ids    map[place]int64 // how often those that have one had been replayed when they were planned
-	again  map[place]bool  // has died again since
-	other  map[place]bool  // is there, with another body or target
+	places map[place]*planned
 }
 
-// place is where a message is, by its id.
+// place is where messages are, by their id.
 type place struct{ queue, id string }
 
+// planned is what was planned of the messages in a place, and not met yet.
+type planned struct {
+	open    int
+	replays int64 // how often they had been replayed, at least
+	again   int   // so many have died again since
+	other   bool  // there is one with another body or target
+}
+
 func newOpenPlan(p Plan) *openPlan {
-	o := &openPlan{
-		open: make(map[Planned]int, len(p.Messages)), queues: map[string]int{}, ids: make(map[place]int64, len(p.Messages)),
-		again: map[place]bool{}, other: map[place]bool{},
-	}
+	o := &openPlan{open: make(map[Planned]int, len(p.Messages)), queues: map[string]int{}, places: make(map[place]*planned, len(p.Messages))}
 	for _, m := range p.Messages {
-		if m.ID != "" {
-			o.ids[place{m.DLQ, m.ID}] = m.Replays
-		}
 		o.open[m.key()]++
 		o.queues[m.DLQ]++
+		here := o.places[place{m.DLQ, m.ID}]
+		if here == nil {
+			here = &planned{replays: m.Replays}
+			o.places[place{m.DLQ, m.ID}] = here
+		}
+		here.open++
+		here.replays = min(here.replays, m.Replays)
 	}
 	return o
 }
 
 // take tells whether a letter is one of those that are still open, which it is not any more then: Replayed is what is to be done with it.
 func (o *openPlan) take(queue string, l *Letter) Fate {
-	key := keyOf(queue, l)
-	if o.open[key] > 0 {
+	key, here := keyOf(queue, l), o.places[place{queue, l.ID}]
+	switch {
+	case here == nil:
+		return Unmatched
+	case o.open[key] > 0:
 		o.open[key]--
 		o.queues[queue]--
+		here.open--
 		return Replayed
-	}
-	at := place{queue, l.ID}
-	replays, planned := o.ids[at]
-	if planned && l.Replays > replays {
-		o.again[at] = true
+	case l.ID != "" && l.Replays > here.replays && here.again < here.open:
+		here.again++
 		return DiedAgain
 	}
-	o.other[at] = planned
+	here.other = true
 	return Unmatched
 }
 
@@ -285,10 +293,16 @@ func (o *openPlan) done(queue string) bool { return o.queues[queue] == 0 }
 // left lists what was not met, and has not died again either.
 func (o *openPlan) left(p Plan) (left []Planned) {
 	for _, m := range slices.Backward(p.Messages) {
-		if key := m.key(); o.open[key] > 0 && !o.again[place{m.DLQ, m.ID}] {
-			o.open[key]--
+		here := o.places[place{m.DLQ, m.ID}]
+		switch key := m.key(); {
+		case o.open[key] == 0:
+			continue
+		case here.again > 0:
+			here.again--
+		default:
 			left = append(left, m)
 		}
+		o.open[m.key()]--
 	}
 	slices.Reverse(left)
 	return left

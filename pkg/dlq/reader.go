@@ -1,6 +1,7 @@
 package dlq
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -44,16 +45,16 @@ const longestHold = 25 * time.Minute
 // claimPatience is how long another command may be at work on a queue before this one gives up.
 const claimPatience = 10 * time.Second
 
-// defaultLives is the delivery limit that RabbitMQ 4 gives a queue of which nobody has said anything else.
-const defaultLives = 20
+// DefaultLives is the delivery limit that RabbitMQ 4 gives a queue of which nobody has said anything else.
+const DefaultLives = 20
 
 // lives is the delivery limit that has to be minded; 0: none.
-func (s Source) lives() int {
+func (s Source) lives(b *broker.Broker) int {
 	switch {
 	case s.Force:
 		return 0
-	case s.Lives == 0 && s.Foreign:
-		return defaultLives
+	case s.Lives == 0 && s.Foreign && b.Version() != 3:
+		return DefaultLives
 	}
 	return max(s.Lives, 0)
 }
@@ -64,24 +65,51 @@ func worn(lives int) int { return lives * 3 / 5 }
 // ErrWorn tells of a message that may not survive being looked at much more often.
 var ErrWorn = errors.New("each look counts as a delivery, and RabbitMQ drops a message that reaches the delivery limit of its queue, which is 20 " +
 	"on RabbitMQ 4 unless the queue or a policy says otherwise; set RABBITMQ_MANAGEMENT_URL, so that the limit is known, or a policy with a higher " +
-	"delivery-limit on the queue, and use --force")
+	"delivery-limit on the queue, and use --force-queue")
 
-func newReader(ctx context.Context, b *broker.Broker, from Source, step int) (*reader, error) {
-	lives := from.lives()
+// ErrLive tells of a queue whose messages are under way.
+var ErrLive = errors.New("it has consumers, so its messages are under way, not dead; to take them away nevertheless, use --force-queue")
+
+// newReader claims the queue, unless the caller has done so.
+func newReader(ctx context.Context, b *broker.Broker, from Source, step int, claimed bool) (*reader, error) {
+	lives := from.lives(b)
 	if 0 < lives && worn(lives) < leastLooks {
 		return nil, fmt.Errorf("its delivery limit is %d: %w", lives, ErrWorn)
 	}
-	patient, stop := context.WithTimeout(ctx, claimPatience)
+	r := &reader{claim: &broker.Claim{}, limit: from.Take, foreign: from.Foreign, lives: lives, step: step}
+	if !claimed {
+		claim, err := claimOf(ctx, b, from)
+		if err != nil {
+			return nil, err
+		}
+		r.claim = claim
+	}
+	if err := r.open(ctx, b, from); err != nil {
+		return nil, errors.Join(err, r.claim.Release())
+	}
+	return r, nil
+}
+
+// claimOf waits for other commands that are at work on a queue.
+func claimOf(ctx context.Context, b *broker.Broker, from Source) (*broker.Claim, error) {
+	patient, stop := context.WithTimeout(ctx, cmp.Or(from.Wait, claimPatience))
 	defer stop()
-	claim, err := b.Claim(patient, from.Queue)
-	if err != nil {
-		return nil, err
+	return b.Claim(patient, from.Queue)
+}
+
+func (r *reader) open(ctx context.Context, b *broker.Broker, from Source) (err error) {
+	if from.Foreign && !from.Force { // nobody else may consume from one of package flow's
+		_, consumers, err := b.Inspect(ctx, from.Queue)
+		if err != nil && !errors.Is(err, broker.ErrNoQueue) {
+			return err
+		}
+		if consumers > 0 {
+			return ErrLive
+		}
 	}
-	getter, err := b.NewGetter(ctx, from.Queue)
-	if err != nil {
-		return nil, errors.Join(err, claim.Release())
-	}
-	return &reader{claim: claim, getter: getter, limit: from.Take, foreign: from.Foreign, lives: lives, step: step, began: time.Now()}, nil
+	r.began = time.Now()
+	r.getter, err = b.NewGetter(ctx, from.Queue)
+	return err
 }
 
 // next takes a message; it is nil at the end.
@@ -138,7 +166,7 @@ func (r *reader) sendAhead() error {
 // two where something was settled. So the rest of that is taken, too, before all is given back, and where nobody knows whether a queue
 // does as said, everything is.
 func (r *reader) close() error {
-	r.limit = 0
+	r.limit, r.step = 0, step
 	for !r.worn && (r.again || r.foreign) {
 		if d, err := r.next(); d == nil || err != nil {
 			break // a lost connection gives everything back

@@ -1,5 +1,7 @@
 package dlq
 
+import "slices"
+
 // Fate is what became of a dead letter, or would become of it.
 type Fate string
 
@@ -82,10 +84,13 @@ func (r Run) Total() (n int) {
 // Planned narrows the sources of a dry run to those of a job that does no more than it has counted as done, of each queue, also where the
 // queues have changed since.
 func (r Run) Planned(from []Source, done Fate) (planned []Source) {
-	for i, tally := range r.Tallies {
-		if n := tally.Total(); n > 0 {
-			planned = append(planned, Source{Queue: tally.Queue, Take: n, Touch: tally.Count(done) + tally.Count(Held), Foreign: from[i].Foreign, Lives: from[i].Lives, Force: from[i].Force})
+	for _, source := range from {
+		at := slices.IndexFunc(r.Tallies, func(t Tally) bool { return t.Queue == source.Queue })
+		if at < 0 || r.Tallies[at].Total() == 0 {
+			continue
 		}
+		source.Take, source.Touch = r.Tallies[at].Total(), r.Tallies[at].Count(done)+r.Tallies[at].Count(Held)
+		planned = append(planned, source)
 	}
 	return planned
 }

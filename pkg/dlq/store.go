@@ -112,6 +112,9 @@ func (s *Store) prepare(more bool) error {
 	if info, err = s.file.Stat(); err != nil {
 		return err
 	}
+	if !s.inPlace() {
+		return errors.New("it was taken away just now, try again")
+	}
 	if info.Size() > 0 && !more {
 		return ErrTaken
 	}
@@ -201,10 +204,20 @@ func (s *Store) keep(some []*held) error {
 // Close closes the file, and leaves none behind that it has made and written nothing to.
 func (s *Store) Close() error {
 	info, err := s.file.Stat()
-	if err == nil && s.made && info.Size() == 0 {
+	if err == nil && s.made && info.Size() == 0 && s.inPlace() {
 		err = os.Remove(s.path)
 	}
 	return errors.Join(err, s.file.Close())
+}
+
+// inPlace tells whether the file is the one that has its name.
+func (s *Store) inPlace() bool {
+	mine, err := s.file.Stat()
+	if err != nil {
+		return false
+	}
+	named, err := os.Stat(s.path)
+	return err == nil && os.SameFile(mine, named)
 }
 
 // ReadStore calls see with each line of a file of dead letters. An error names the line.

@@ -57,9 +57,15 @@ type Source struct {
 	// back, so everything is taken before anything is given back.
 	Foreign bool
 	// Lives is the queue's delivery limit, less than 0 where it has none, 0 where nothing is known; then it is taken for RabbitMQ 4's own, where
-	// the queue is Foreign. A message that comes near it is ErrWorn. Force does not mind.
+	// the queue is Foreign. A message that comes near it is ErrWorn; a queue that is Foreign and has consumers is ErrLive. Force does not mind.
 	Lives int
 	Force bool
+	Wait  time.Duration // for another command that is at work on it; 0: 10 s
+}
+
+// sorted is sources in an order in which everybody claims them.
+func sorted(from []Source) []Source {
+	return slices.SortedFunc(slices.Values(from), func(a, b Source) int { return cmp.Compare(a.Queue, b.Queue) })
 }
 
 // Action is what is done with a dead letter: it is sent somewhere, or kept in a file, or both; and then it leaves its queue.
@@ -85,6 +91,9 @@ func Do(ctx context.Context, b *broker.Broker, j Job) (run Run, err error) {
 		if err := w.connect(ctx); err != nil {
 			return run, err
 		}
+	}
+	if j.Order != "" { // all claims are held to the end
+		j.From = sorted(j.From)
 	}
 	for _, source := range j.From {
 		if w.full() {
@@ -145,10 +154,16 @@ func (w *task) connect(ctx context.Context) error {
 // be closed at the first letter, and leave open what became of it.
 func (w *task) maySend(ctx context.Context) error {
 	nowhere := broker.Message{RoutingKey: "orderflow." + w.id, Mandatory: true, ID: w.id}
-	if err := w.publisher.PublishAll(ctx, []broker.Message{nowhere})[0]; !errors.Is(err, broker.ErrUnroutable) {
-		return fmt.Errorf("nothing was touched, since nothing can be sent; the user needs the right to write to the default exchange, amq.default: %w", err)
+	err := w.publisher.PublishAll(ctx, []broker.Message{nowhere})[0]
+	switch {
+	case errors.Is(err, broker.ErrUnroutable):
+		return nil
+	case w.publisher.Refused():
+		return fmt.Errorf("nothing was touched, since nothing can be sent: the user needs the right to write to the default exchange, amq.default: %w", err)
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("nothing was touched, since RabbitMQ has not confirmed a message within %s; is it in a memory or disk alarm?", connectLimit)
 	}
-	return nil
+	return fmt.Errorf("nothing was touched, since nothing can be sent: %w", err)
 }
 
 // step is how many letters are touched together at most: few where few a second may be.
@@ -161,7 +176,7 @@ func (w *task) step() int {
 
 // ahead is how many letters are taken ahead at most: no more than are touched within a minute.
 func (w *task) ahead() int {
-	if w.Rate > 0 {
+	if w.Rate > 0 && !w.DryRun {
 		return min(max(int(w.Rate*60), 1), step)
 	}
 	return step
@@ -181,7 +196,7 @@ func (w *task) full() bool { return w.Max > 0 && w.chosen >= w.Max }
 func (w *task) queue(ctx context.Context, source Source) error {
 	tally := &Tally{Queue: source.Queue, Counts: map[Outcome]int{}}
 	w.tallies = append(w.tallies, tally)
-	in, err := newReader(ctx, w.broker, source, w.ahead())
+	in, err := newReader(ctx, w.broker, source, w.ahead(), false)
 	if err != nil {
 		tally.Unread = true
 		return err

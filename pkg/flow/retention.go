@@ -20,6 +20,10 @@ const (
 	daysAhead     = 3
 	retentionLock = 0x6f66 // "of": one process at a time makes partitions of a schema
 	partitionName = "inbox_20060102"
+	// restBetweenLooks is how many times as long as ForgetEvery it is waited after a look that has found old dead letters. Each look counts as
+	// a delivery, and a policy may have given the queue a limit of those.
+	restBetweenLooks = 24
+
 	claimPatience = 2 * time.Second
 	looksAtMost   = 10_000 // dead letters looked at, to find the oldest; with more, nothing is dropped
 )
@@ -86,10 +90,16 @@ func partitions(ctx context.Context, db interface {
 
 // keepInbox makes the partitions of the days to come and drops those that nobody needs any more, now and then.
 func (s *Service) keepInbox(ctx context.Context) {
-	unneeded := map[time.Time]bool{}
+	unneeded, next := map[time.Time]bool{}, time.Time{}
 	for {
-		if err := s.dropOldPartitions(ctx, unneeded); err != nil && ctx.Err() == nil {
-			s.cfg.Log.Warn("old inbox partitions not dropped", "error", err)
+		if !time.Now().Before(next) {
+			again, err := s.dropOldPartitions(ctx, unneeded)
+			if err != nil && ctx.Err() == nil {
+				s.cfg.Log.Warn("old inbox partitions not dropped", "error", err)
+			}
+			if !again && err == nil {
+				next = time.Now().Add(restBetweenLooks * s.cfg.ForgetEvery)
+			}
 		}
 		if !sleep(ctx, s.cfg.ForgetEvery) {
 			return
@@ -100,12 +110,12 @@ func (s *Service) keepInbox(ctx context.Context) {
 	}
 }
 
-// dropOldPartitions drops the days that nobody has needed for two looks in a row. One look may miss a dead letter that a
-// command holds at that moment, to put it back.
-func (s *Service) dropOldPartitions(ctx context.Context, unneeded map[time.Time]bool) error {
+// dropOldPartitions drops the days that nobody has needed for two looks in a row, and tells whether a second look is due. One look may miss
+// a dead letter that a command holds at that moment, to put it back.
+func (s *Service) dropOldPartitions(ctx context.Context, unneeded map[time.Time]bool) (again bool, err error) {
 	existing, err := partitions(ctx, s.cfg.DB)
 	if err != nil {
-		return err
+		return false, err
 	}
 	var errs []error
 	keep := s.inbox.window.Load().from
@@ -115,24 +125,25 @@ func (s *Service) dropOldPartitions(ctx context.Context, unneeded map[time.Time]
 		}
 	}
 	if len(existing) == 0 {
-		return nil
+		return true, nil // there may be one in an hour, and that costs no look
 	}
 	oldest, err := s.oldestDeadLetter(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for d := range existing {
 		switch needed := d.Add(day).After(oldest); {
 		case needed:
 			delete(unneeded, d)
 		case !unneeded[d]:
-			unneeded[d] = true
+			unneeded[d], again = true, true
 		default:
+			delete(unneeded, d)
 			s.inbox.forgetDay(d)
 			errs = append(errs, s.dropPartition(ctx, d.Format(partitionName)))
 		}
 	}
-	return errors.Join(errs...)
+	return again, errors.Join(errs...)
 }
 
 // dropPartition detaches first, which waits for nobody and stops nobody. Another process may do the same at any moment between the
@@ -181,6 +192,10 @@ func oldestIn(ctx context.Context, b *broker.Broker, queue string) (time.Time, e
 		return oldest, err
 	}
 	defer claim.Release()
+	// To take a part of a queue and to give that back could change the order.
+	if depth, err := b.Depth(ctx, queue); err != nil || depth > looksAtMost {
+		return time.Time{}, err
+	}
 	getter, err := b.NewGetter(ctx, queue)
 	if err != nil {
 		return oldest, err

@@ -75,9 +75,9 @@ func canonical(id *string, name string) error {
 	return nil
 }
 
-// forceFlag adds --force, for commands that only look.
+// forceFlag adds --force-queue.
 func forceFlag(cmd *cobra.Command, force *bool) {
-	cmd.Flags().BoolVar(force, "force", false, "also queues that have consumers, and what RabbitMQ may drop soon because it was looked at so often")
+	cmd.Flags().BoolVar(force, "force-queue", false, "also queues that have consumers, and what RabbitMQ may drop soon because it was looked at so often")
 }
 
 // where is the flag --where.

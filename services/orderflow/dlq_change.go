@@ -27,6 +27,7 @@ type change struct {
 	canary      dlq.Canary
 	dryRun, yes bool
 	force       bool
+	forceQueue  bool
 	withoutDB   bool
 	asJSON      bool
 	plan        *dlq.Plan // nil but for dlq apply
@@ -64,6 +65,7 @@ func (c *change) actFlags(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&c.dryRun, "dry-run", false, "say what would be done, and change nothing")
 	cmd.Flags().BoolVar(&c.yes, "yes", false, "do not ask")
 	cmd.Flags().BoolVar(&c.force, "force", false, "also what is older than the inbox of its service remembers, and what may have been handled, therefore")
+	forceFlag(cmd, &c.forceQueue)
 	cmd.Flags().BoolVar(&c.asJSON, "json", false, "print JSON")
 	databaseFlag(cmd, &c.withoutDB)
 }
@@ -105,12 +107,12 @@ func (c *change) queuesOf(cmd *cobra.Command, d *desk, args []string) ([]string,
 	if len(args) == 0 {
 		args = workQueues()
 	}
-	return findQueues(cmd.Context(), d.Broker, args, c.force)
+	return findQueues(cmd.Context(), d.Broker, args)
 }
 
 func (c *change) job(cmd *cobra.Command, d *desk, queues []string) dlq.Job {
 	return dlq.Job{
-		From: sources(cmd, d.Broker, queues, c.force), Where: c.where.Filter, Order: c.order, Max: c.limit, Force: c.force, Rate: c.rate, Canary: c.canary,
+		From: sources(cmd, d.Broker, queues, c.forceQueue), Where: c.where.Filter, Order: c.order, Max: c.limit, Force: c.force, Rate: c.rate, Canary: c.canary,
 		Inboxes: d.inboxes,
 	}
 }
@@ -264,10 +266,13 @@ func (c *change) verdict(run dlq.Run, dry bool, err error) error {
 
 // mistaken is an error where what was to choose dead letters cannot have been meant so.
 func (c *change) mistaken(run dlq.Run) error {
+	var doubts int
+	var doubt error
 	for _, tally := range run.Tallies {
-		if tally.Doubts > 0 && tally.Doubts == tally.Total() {
-			return usagef("--where can be applied to none of the %s of %s: %s", count(tally.Doubts), tally.Queue, plain(tally.Doubt.Error()))
-		}
+		doubts, doubt = doubts+tally.Doubts, cmp.Or(doubt, tally.Doubt)
+	}
+	if doubts > 0 && doubts == run.Total() {
+		return usagef("--where can be applied to none of the %s: %s", count(doubts), plain(doubt.Error()))
 	}
 	if c.order != "" && c.plan == nil && run.Total() == run.Count(dlq.Unmatched) {
 		return fmt.Errorf("no dead letter is of order %s", c.order)

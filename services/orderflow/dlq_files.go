@@ -32,7 +32,7 @@ byte. What RabbitMQ counts on a message, its expiration and its user id are left
 				return err
 			}
 			return withBroker(cmd, func(b *broker.Broker) error {
-				queues, err := findQueues(cmd.Context(), b, args, force)
+				queues, err := findQueues(cmd.Context(), b, args)
 				if err != nil {
 					return err
 				}
@@ -94,7 +94,7 @@ are left out. - is standard input.`,
 					return usagef("%s is no file of dead letters, or a damaged one: %w", args[0], err)
 				}
 				if queue != "" {
-					if queues, err = findQueues(cmd.Context(), d.Broker, []string{queue}, force); err != nil {
+					if queues, err = findQueues(cmd.Context(), d.Broker, []string{queue}); err != nil {
 						return err
 					}
 					queue = queues[0]
@@ -102,10 +102,8 @@ are left out. - is standard input.`,
 				if slices.Contains(queues, "") {
 					return usagef("nothing tells which dead-letter queue some of the messages belong to: name one by --queue")
 				}
-				for _, name := range queues {
-					if err := checkDead(cmd.Context(), d.Broker, name, force); err != nil {
-						return err
-					}
+				if err := checkDead(queues...); err != nil {
+					return err
 				}
 				if err := d.openHistory(cmd.Context(), uuid.Nil, true); err != nil {
 					return err

@@ -30,6 +30,7 @@ type listed struct {
 	Counts  map[string]int `json:"reasons"`
 	Errors  map[string]int `json:"errors"`           // without what differs from one message to the next
 	Foreign bool           `json:"foreign,omitzero"` // it is another program's, and was not looked at
+	InUse   bool           `json:"in_use,omitzero"`  // another command is at work on it, and holds what Depth does not count
 	Error   string         `json:"error,omitzero"`   // why it could not be looked at
 }
 
@@ -43,7 +44,7 @@ func newDLQList() *cobra.Command {
 Without a QUEUE, those of all services, and where RABBITMQ_MANAGEMENT_URL is set how many are in those of other programs;
 what is in them is looked at where they are named.
 
-Exit code: 3 with --fail-if-any where there are dead letters in queues that were looked at.`,
+Exit code: 3 with --fail-if-any where there are dead letters in queues that were looked at, or another command is at work on them.`,
 		Example: `  orderflow dlq list
   orderflow dlq list --fail-if-any --json    # for monitoring`,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -63,7 +64,7 @@ Exit code: 3 with --fail-if-any where there are dead letters in queues that were
 						err = errors.Join(err, fmt.Errorf("look at %s: %s", l.DLQ, l.Error))
 					}
 				}
-				if err == nil && failIfAny && slices.ContainsFunc(lines, func(l listed) bool { return l.Depth > 0 && !l.Foreign }) {
+				if err == nil && failIfAny && slices.ContainsFunc(lines, func(l listed) bool { return (l.Depth > 0 || l.InUse) && !l.Foreign }) {
 					return &exitError{code: exitFound}
 				}
 				return err
@@ -84,12 +85,12 @@ func listQueues(cmd *cobra.Command, b *broker.Broker, args []string, limit int, 
 	if len(args) == 0 {
 		args, foreign = workQueues(), deadLetterQueuesOfOthers(managedQueues(cmd, b))
 	}
-	queues, err := findQueues(cmd.Context(), b, args, force)
+	queues, err := findQueues(cmd.Context(), b, args)
 	if err != nil {
 		return nil, err
 	}
 	for _, from := range sources(cmd, b, queues, force) {
-		from.Take = limit
+		from.Take, from.Wait = limit, listWait
 		lines = append(lines, lookAt(cmd.Context(), b, from))
 	}
 	for _, name := range foreign {
@@ -111,6 +112,11 @@ func lookAt(ctx context.Context, b *broker.Broker, from dlq.Source) listed {
 	switch {
 	case errors.Is(err, broker.ErrNoQueue):
 		line.Exists = false
+	case errors.Is(err, broker.ErrClaimed):
+		line.InUse = true
+		if line.Depth, err = b.Depth(ctx, from.Queue); err != nil {
+			line.Error = err.Error()
+		}
 	case err != nil:
 		line.Error = err.Error()
 	}
@@ -141,6 +147,10 @@ func printList(w io.Writer, lines []listed, asJSON bool) error {
 			fmt.Fprintf(table, "%s\t?\t-\t-\t%s\n", l.DLQ, plain(l.Error))
 			continue
 		}
+		if l.InUse {
+			fmt.Fprintf(table, "%s\t%d or more\t-\t-\tanother command is at work on it\n", l.DLQ, l.Depth)
+			continue
+		}
 		if l.Foreign {
 			fmt.Fprintf(table, "%s\t%d\t-\t-\tnot looked at: another program's\n", l.DLQ, l.Depth)
 			continue
@@ -152,12 +162,15 @@ func printList(w io.Writer, lines []listed, asJSON bool) error {
 	}
 	printErrors(w, lines)
 	for _, l := range lines {
-		if l.Seen < l.Depth && !l.Foreign && l.Error == "" {
+		if l.Seen < l.Depth && !l.Foreign && !l.InUse && l.Error == "" {
 			fmt.Fprintf(w, "%s: only the first %d of %d were looked at, see --limit\n", l.DLQ, l.Seen, l.Depth)
 		}
 	}
 	return nil
 }
+
+// listWait is how long a list waits for another command that is at work on a queue. It can do without a look.
+const listWait = 2 * time.Second
 
 // errorsShown is how many errors of a queue people are shown. Programs get all.
 const errorsShown = 5

@@ -42,6 +42,7 @@ with their targets and with what the inbox of each target says. Changes nothing.
 	}
 	c.chooseFlags(cmd, "plan")
 	cmd.Flags().BoolVar(&c.force, "force", false, "also what is older than the inbox of its service remembers, and what may have been handled, therefore")
+	forceFlag(cmd, &c.forceQueue)
 	databaseFlag(cmd, &c.withoutDB)
 	return cmd
 }
@@ -90,6 +91,9 @@ func readPlan(stdin io.Reader, file string) (dlq.Plan, error) {
 func (c *change) apply(cmd *cobra.Command, d *desk, plan dlq.Plan) error {
 	if host := d.VirtualHost(); plan.Host != host {
 		return usagef("the plan is for the virtual host %q, and AMQP_URL leads to %q", plan.Host, host)
+	}
+	if err := checkDead(plan.Queues()...); err != nil {
+		return err
 	}
 	if err := d.openHistory(cmd.Context(), plan.ID, !c.dryRun); err != nil {
 		return err

@@ -31,8 +31,8 @@ func workQueues() []string {
 func workQueue(name string) string { return strings.TrimSuffix(name, broker.DeadLetterQueue("")) }
 
 // findQueues turns what an operator wrote into names of dead-letter queues, without repetition. A queue of another program is fine, if it
-// exists, and if its messages are dead as far as can be seen.
-func findQueues(ctx context.Context, b *broker.Broker, args []string, force bool) ([]string, error) {
+// exists.
+func findQueues(ctx context.Context, b *broker.Broker, args []string) ([]string, error) {
 	known := workQueues()
 	var found []string
 	for _, arg := range args {
@@ -42,7 +42,7 @@ func findQueues(ctx context.Context, b *broker.Broker, args []string, force bool
 			if name, err = findForeign(ctx, b, arg, known); err != nil {
 				return nil, err
 			}
-			if err := checkDead(ctx, b, name, force); err != nil {
+			if err := checkDead(name); err != nil {
 				return nil, err
 			}
 		}
@@ -71,23 +71,17 @@ func findForeign(ctx context.Context, b *broker.Broker, arg string, known []stri
 		broker.DeadLetterQueue(workQueue(arg)), suggestion(workQueue(arg), known))
 }
 
-// checkDead refuses a queue whose messages are not dead, but under way. It is not for certain where nobody consumes them at this moment.
-func checkDead(ctx context.Context, b *broker.Broker, queue string, force bool) error {
-	switch {
-	case slices.Contains(workQueues(), queue):
-		return usagef("%s is no dead-letter queue: its messages are under way", queue)
-	case slices.Contains(workQueues(), workQueue(queue)):
-		return nil
-	case delays.MatchString(queue):
-		return usagef("%s is no dead-letter queue: its messages wait for their next attempt, and go on by themselves", queue)
-	case force:
-		return nil
+// checkDead refuses a queue of the services' whose messages are not dead, but under way.
+func checkDead(queues ...string) error {
+	for _, queue := range queues {
+		if slices.Contains(workQueues(), queue) {
+			return usagef("%s is no dead-letter queue: its messages are under way", queue)
+		}
+		if delays.MatchString(queue) {
+			return usagef("%s is no dead-letter queue: its messages wait for their next attempt, and go on by themselves", queue)
+		}
 	}
-	_, consumers, err := b.Inspect(ctx, queue)
-	if err == nil && consumers > 0 {
-		err = fmt.Errorf("%s has consumers, so its messages are under way, not dead; to take them away nevertheless, use --force", queue)
-	}
-	return err
+	return nil
 }
 
 // delays are the names of delay queues.

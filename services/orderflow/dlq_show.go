@@ -56,7 +56,7 @@ func (s *showCommand) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	return withBroker(cmd, func(b *broker.Broker) error {
-		queues, err := findQueues(cmd.Context(), b, args, s.force)
+		queues, err := findQueues(cmd.Context(), b, args)
 		if err != nil {
 			return err
 		}

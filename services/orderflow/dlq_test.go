@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/url"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -16,6 +18,7 @@ import (
 
 	"orderflow/pkg/broker"
 	"orderflow/pkg/devstack/devtest"
+	"orderflow/pkg/dlq"
 	"orderflow/pkg/flow"
 )
 
@@ -30,6 +33,7 @@ const (
 // deadLetters is a broker with two of the workflow's queues.
 type deadLetters struct {
 	*testing.T
+	env       *devtest.Env
 	broker    *broker.Broker
 	publisher *broker.Publisher
 }
@@ -48,7 +52,7 @@ func newDeadLetters(t *testing.T) *deadLetters {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &deadLetters{t, b, b.NewPublisher()}
+	d := &deadLetters{t, env, b, b.NewPublisher()}
 	ctx, stop := context.WithTimeout(t.Context(), limit)
 	defer stop()
 	if err := d.publisher.Await(ctx); err != nil {
@@ -163,6 +167,24 @@ func TestDLQList(t *testing.T) {
 	}
 	d.has(placed+".dlq", "1", "2", "3", "4")
 }
+
+// What another command holds is not taken for nothing.
+func TestDLQListInUse(t *testing.T) {
+	d := newDeadLetters(t)
+	d.add(placed, placed, flow.ReasonExhausted, "1", "2")
+	claim, err := d.broker.Claim(t.Context(), placed+".dlq")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer claim.Release()
+	out, _ := call(t, exitFound, "dlq", "list", placed, "--fail-if-any")
+	contains(t, out, "2 or more", "another command is at work on it")
+	if report := unmarshal[struct{ Queues []listed }](t, must(call(t, exitDone, "dlq", "list", placed, "--json"))); !report.Queues[0].InUse || report.Queues[0].Depth != 2 {
+		t.Errorf("got %+v", report)
+	}
+}
+
+func must(stdout, _ string) string { return stdout }
 
 func TestDLQShow(t *testing.T) {
 	d := newDeadLetters(t)
@@ -452,16 +474,65 @@ func runUntil(t *testing.T, kill <-chan struct{}, binary string, args ...string)
 	}
 }
 
+// TestDeliveryLimitOfAPolicy: before a dead letter loses its last life by being looked at, the commands refuse.
+func TestDeliveryLimitOfAPolicy(t *testing.T) {
+	d := newDeadLetters(t)
+	d.add(placed, placed, flow.ReasonExhausted, "1", "2")
+	t.Setenv("RABBITMQ_MANAGEMENT_URL", d.env.ManagementURL)
+	call(t, exitDone, "dlq", "show", placed)
+	ui := "/policies/" + url.PathEscape(d.broker.VirtualHost()) + "/low"
+	setPolicy(t, d.env.ManagementURL+"/api"+ui, `{"pattern":".*","apply-to":"queues","definition":{"delivery-limit":10}}`)
+	var said string
+	for look := 0; ; look++ {
+		var out, errs bytes.Buffer
+		if run(t.Context(), []string{"dlq", "show", placed}, strings.NewReader(""), &out, &errs) != exitDone {
+			said = errs.String()
+			break
+		}
+		if look == 20 {
+			t.Fatal("20 looks at a queue whose limit is 10")
+		}
+	}
+	contains(t, said, "delivery limit", "--force-queue")
+	if depth, err := d.broker.Depth(t.Context(), placed+".dlq"); err != nil || depth != 2 {
+		t.Errorf("%d are left, %v", depth, err)
+	}
+}
+
+func setPolicy(t *testing.T, address, policy string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, address, strings.NewReader(policy))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode/100 != 2 {
+		t.Fatal(response.Status)
+	}
+}
+
 func TestDeliveryLimits(t *testing.T) {
+	said := []policy{{Name: "five", Definition: map[string]any{"delivery-limit": 5.0}}, {Name: "none", Definition: map[string]any{"delivery-limit": -1.0}}}
 	for text, want := range map[string]int{
 		`{"type":"classic","arguments":{"x-delivery-limit":5}}`: -1,
 		`{"type":"quorum"}`: 0,
-		`{"type":"quorum","arguments":{"x-delivery-limit":50}}`:                                                    50,
-		`{"type":"quorum","arguments":{"x-delivery-limit":50},"effective_policy_definition":{"delivery-limit":5}}`: 5,
-		`{"type":"quorum","effective_policy_definition":{"delivery-limit":-1}}`:                                    -1,
-		`{"type":"quorum","arguments":{"x-delivery-limit":0}}`:                                                     1,
+		`{"type":"quorum","arguments":{"x-delivery-limit":50}}`:                  50,
+		`{"type":"quorum","arguments":{"x-delivery-limit":50},"policy":"five"}`:  5,
+		`{"type":"quorum","arguments":{"x-delivery-limit":50},"policy":"other"}`: dlq.DefaultLives,
+		`{"type":"quorum","policy":"none"}`:                                      -1,
+		`{"type":"quorum","policy":"none","operator_policy":"five"}`:             5,
+		`{"type":"quorum","arguments":{"x-delivery-limit":0}}`:                   1,
 	} {
-		if q := unmarshal[managedQueue](t, text); q.lives() != want {
+		q := unmarshal[managedQueue](t, text)
+		q.settings = []map[string]any{q.Arguments}
+		q.add(q.Policy, said)
+		q.add(q.OperatorPolicy, said)
+		if q.lives() != want {
 			t.Errorf("%s: %d, want %d", text, q.lives(), want)
 		}
 	}

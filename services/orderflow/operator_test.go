@@ -348,7 +348,7 @@ func TestDLQRefusals(t *testing.T) {
 		"to standard output": {"", "dlq drop payment.order-placed --all --yes --to -", 2, "--to - is no file"},
 		"an empty order":     {"", "dlq replay payment.order-placed --yes --order=", 2, "--order is empty"},
 		"another order":      {"", "dlq replay --yes --order 01A202AD-28C9-7126-B67E-0906C03FB240", 1, "no dead letter is of order 01a202ad-28c9-7126-b67e-0906c03fb240"},
-		"an odd constant":    {"", "dlq replay payment.order-placed --yes --where age>duration('1hour')", 2, "--where can be applied to none of the 2 dead letters of payment.order-placed.dlq: "},
+		"an odd constant":    {"", "dlq replay payment.order-placed --yes --where age>duration('1hour')", 2, "--where can be applied to none of the 2 dead letters: "},
 		"rate nan":           {"", "dlq replay payment.order-placed --rate nan --yes", 2, "--rate NaN is less than 0.01 messages a second"},
 		"a delay queue":      {"", "dlq show orders.retry.1s", 2, "orders.retry.1s is no dead-letter queue"},
 		"a live queue":       {"", "dlq import " + live, 2, "payment.order-placed is no dead-letter queue: its messages are under way"},
