@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,6 +41,7 @@ type Broker struct {
 	cancel   context.CancelFunc
 	owned    sync.WaitGroup // the goroutines that Close waits for
 	shared   link           // for consuming and declaring
+	version  int            // see Version
 	lost     atomic.Int32   // consumers that have lost their queue, or never got it
 	mu       sync.Mutex
 	declared []Topology // asserted again when a queue has vanished
@@ -72,6 +75,9 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 		return nil, err
 	}
 	b.shared.conn = conn
+	version, _ := conn.Properties["version"].(string)
+	major, _, _ := strings.Cut(version, ".")
+	b.version, _ = strconv.Atoi(major)
 	return b, nil
 }
 
@@ -82,6 +88,9 @@ func (b *Broker) Close() error {
 	b.owned.Wait()
 	return b.shared.close()
 }
+
+// Version is the first number of the broker's version, as it said when it was found: 3, 4. It is 0 where it did not say.
+func (b *Broker) Version() int { return b.version }
 
 // Connected tells whether the consuming connection stands.
 func (b *Broker) Connected() bool { return b.shared.alive() }
@@ -149,3 +158,6 @@ func wait(ctx context.Context, d time.Duration) bool {
 func jitter(d time.Duration) time.Duration {
 	return d/2 + rand.N(d)
 }
+
+// VirtualHost is the one that the broker's addresses lead to.
+func (b *Broker) VirtualHost() string { return b.uris[0].Vhost }

@@ -36,6 +36,8 @@ type Delivery struct {
 
 	session *session
 	tag     uint64
+
+	consumer string // that it came by; "" where it was asked for
 }
 
 // brokerHeaders are written by the broker and mean something to it; a copy that carried them would be misunderstood, by the
@@ -123,7 +125,7 @@ func encodedSize(value any) (size, longest int) {
 func newDelivery(d *amqp.Delivery, queue string, s *session) *Delivery {
 	return &Delivery{
 		Message: newMessage(d),
-		Queue:   queue, Redelivered: d.Redelivered, Remaining: d.MessageCount, session: s, tag: d.DeliveryTag,
+		Queue:   queue, Redelivered: d.Redelivered, Remaining: d.MessageCount, session: s, tag: d.DeliveryTag, consumer: d.ConsumerTag,
 	}
 }
 

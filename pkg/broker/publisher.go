@@ -155,7 +155,7 @@ func (p *Publisher) open(ctx context.Context) (*pubSession, error) {
 		returns:  ch.NotifyReturn(make(chan amqp.Return, window)),
 		closed:   ch.NotifyClose(make(chan *amqp.Error, 1)),
 		blocking: conn.NotifyBlocked(make(chan amqp.Blocking, 8)),
-		returned: map[address]int{},
+		returned: map[address]uint64{},
 	}, nil
 }
 
@@ -175,7 +175,12 @@ type pubSession struct {
 	current  stream  // being published
 	next     int     // the first message of current that is not published yet
 	inFlight flights // published and not confirmed, in the order of their delivery tags
-	returned map[address]int
+	sent     uint64  // how many were published
+	settled  uint64  // how many of those have their confirm
+
+	// returned is what came back: any of the first so many that were published to that address. With an id that is one; of several without
+	// an id nobody can tell which, so none of them counts as arrived.
+	returned map[address]uint64
 }
 
 // address tells apart messages that can be in flight at the same time, as far as a return shows.
@@ -254,6 +259,7 @@ func (s *pubSession) publish() (err error) {
 			f.address = address{m.ID, m.Exchange, m.RoutingKey}
 		}
 		s.inFlight.push(f)
+		s.sent++
 		s.next++
 	}
 	return nil
@@ -282,13 +288,15 @@ func (s *pubSession) confirm(c amqp.Confirmation) {
 	}
 	s.collectReturns()
 	f := s.inFlight.pop()
+	s.settled++
+	upTo := s.returned[f.address]
+	if s.inFlight.len() == 0 {
+		clear(s.returned)
+	}
 	switch {
 	case !c.Ack:
 		f.done(f.i, ErrNacked)
-	case s.returned[f.address] > 0:
-		if s.returned[f.address]--; s.returned[f.address] == 0 {
-			delete(s.returned, f.address)
-		}
+	case upTo >= s.settled:
 		f.done(f.i, ErrUnroutable)
 	default:
 		f.done(f.i, nil)
@@ -305,7 +313,7 @@ func (s *pubSession) collectReturns() {
 				s.returns = nil
 				return
 			}
-			s.returned[address{r.MessageId, r.Exchange, r.RoutingKey}]++
+			s.returned[address{r.MessageId, r.Exchange, r.RoutingKey}] = s.sent
 		default:
 			return
 		}

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	amqp "github.com/rabbitmq/amqp091-go"
 
 	"orderflow/pkg/devstack/devtest"
 )
@@ -338,5 +341,29 @@ func TestPublishWithoutAConnection(t *testing.T) {
 	p := &Publisher{broker: b}
 	if err := p.Publish(t.Context(), numbered("q", 1), nil); !errors.Is(err, ErrNotConnected) {
 		t.Errorf("error %v, want %v", err, ErrNotConnected)
+	}
+}
+
+// Of several messages without an id that are in flight to one address, nobody can tell which one came back: none of them has arrived.
+func TestReturnsOfMessagesThatCannotBeToldApart(t *testing.T) {
+	returns := make(chan amqp.Return, 4)
+	s := &pubSession{publisher: &Publisher{}, returns: returns, returned: map[address]uint64{}}
+	var got []error
+	publish := func(key string) {
+		s.inFlight.push(flight{address: address{key: key}, done: func(_ int, err error) { got = append(got, err) }})
+		s.sent++
+	}
+	for _, key := range []string{"gone", "gone", "there"} {
+		publish(key)
+	}
+	returns <- amqp.Return{RoutingKey: "gone"} // the second, after the first was routed
+	for range 3 {
+		s.confirm(amqp.Confirmation{Ack: true})
+	}
+	publish("gone") // it is there again
+	s.confirm(amqp.Confirmation{Ack: true})
+	want := []error{ErrUnroutable, ErrUnroutable, nil, nil}
+	if !slices.Equal(got, want) || len(s.returned) > 0 {
+		t.Errorf("got %v, want %v; %v left", got, want, s.returned)
 	}
 }

@@ -17,6 +17,9 @@ type Tap struct {
 
 // Tap opens a tap on what is published to an exchange by one of the routing keys, from now on. Hear has to be called.
 func (b *Broker) Tap(ctx context.Context, exchange string, routingKeys ...string) (*Tap, error) {
+	if len(exchange) > maxName {
+		return nil, fmt.Errorf("listen to exchange %.50q…: its name is longer than %d bytes", exchange, maxName)
+	}
 	ch, err := b.shared.channel(ctx)
 	if err != nil {
 		return nil, err

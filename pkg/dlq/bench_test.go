@@ -13,7 +13,7 @@ func BenchmarkReplay(b *testing.B) {
 	bench := newBench(b)
 	bench.fill(b.N)
 	b.ResetTimer()
-	if n := bench.replay(Options{}).Count(Replayed); n != b.N {
+	if n := bench.replay(Job{}).Count(Replayed); n != b.N {
 		b.Fatalf("%d of %d replayed", n, b.N)
 	}
 }
@@ -23,7 +23,7 @@ func BenchmarkLook(b *testing.B) {
 	bench := newBench(b)
 	bench.fill(b.N)
 	b.ResetTimer()
-	if s, err := Summarize(b.Context(), bench.broker, dead, 0); err != nil || s.Seen != b.N {
+	if s, err := Summarize(b.Context(), bench.broker, Source{Queue: dead, Take: 0}); err != nil || s.Seen != b.N {
 		b.Fatalf("%d of %d looked at: %v", s.Seen, b.N, err)
 	}
 }

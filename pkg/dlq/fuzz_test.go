@@ -1,6 +1,7 @@
 package dlq
 
 import (
+	"bytes"
 	"math"
 	"reflect"
 	"testing"
@@ -80,6 +81,34 @@ func headerOf(kind byte, text string, number int64) any {
 		return time.Unix(number, 0)
 	}
 	return math.Float64frombits(uint64(number))
+}
+
+// What can be read from a file of dead letters is the same when it is written and read again.
+func FuzzStored(f *testing.F) {
+	for _, line := range []string{
+		`{"dlq":"q","message":{"id":"1","headers":{"a":{"int64":"5"},"b":{"list":[null,true,"x"]},"c":{"table":{"d":{"base64":"/w=="}}}},"body":{"base64":"/w=="}}}`,
+		`{"dlq":"","message":{"timestamp":-1,"headers":{"a":{"float32":"7fc00001"},"b":{"decimal":{"Scale":2,"Value":-5}},"c":{"time":"9"}},"body":""}}`,
+		`{"dlq":"q","message":{"body":"x"}} x`, `{"dlq":"q"}`, `{"dlq":"q","message":{"headers":{"a":{"bytes":""},"b":{"uint8":"255"}},"body":"\u2028"}}`,
+	} {
+		f.Add([]byte(line))
+	}
+	f.Fuzz(func(t *testing.T, line []byte) {
+		s, err := readStored(line)
+		if err != nil {
+			return
+		}
+		var once, twice bytes.Buffer
+		if err := s.Write(&once); err != nil {
+			t.Fatalf("%q was read, and cannot be written: %v", line, err)
+		}
+		again, err := readStored(once.Bytes())
+		if err != nil {
+			t.Fatalf("%q cannot be read: %v", once.Bytes(), err)
+		}
+		if err := again.Write(&twice); err != nil || !bytes.Equal(once.Bytes(), twice.Bytes()) || bytes.Count(once.Bytes(), []byte("\n")) != 1 {
+			t.Errorf("%q became %q, %v", once.Bytes(), twice.Bytes(), err)
+		}
+	})
 }
 
 // A dead letter with any headers can be read, and what is sent again tells of the replay and not of the death.

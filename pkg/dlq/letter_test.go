@@ -63,8 +63,8 @@ func TestForeignDeadLetter(t *testing.T) {
 	if l.Queue != "foreign" || l.Reason != "maxlen" || l.RoutingKey != "foreign.dlq" || time.Since(l.DeadAt).Abs() > time.Hour {
 		t.Errorf("read as %+v", l)
 	}
-	run := b.replay(Options{From: []Source{{Queue: "foreign.dlq"}}})
-	if want := map[Outcome]int{{Replayed, "foreign"}: 1}; !reflect.DeepEqual(run.Tallies[0].Counts, want) {
+	run := b.replay(Job{From: []Source{{Queue: "foreign.dlq"}}})
+	if want := map[Outcome]int{{Fate: Replayed, Target: "foreign"}: 1}; !reflect.DeepEqual(run.Tallies[0].Counts, want) {
 		t.Fatalf("got %v, want %v", run.Tallies[0].Counts, want)
 	}
 	got := b.look("foreign", 0)[0]

@@ -104,7 +104,7 @@ func (b *bench) publish(messages ...broker.Message) {
 func (b *bench) look(queue string, max int) []Letter {
 	b.Helper()
 	var letters []Letter
-	depth, err := Look(b.Context(), b.broker, queue, max, func(l Letter) error {
+	depth, err := Look(b.Context(), b.broker, Source{Queue: queue, Take: max}, func(l Letter) error {
 		letters = append(letters, l)
 		return nil
 	})
@@ -148,12 +148,15 @@ func (b *bench) empty(queue string) {
 	}
 }
 
-func (b *bench) replay(o Options) Run {
+func (b *bench) replay(o Job) Run {
 	b.Helper()
 	if o.From == nil {
 		o.From = []Source{{Queue: dead}}
 	}
-	run, err := Replay(b.Context(), b.broker, o)
+	if o.Do.Name == "" {
+		o.Do = Replay()
+	}
+	run, err := Do(b.Context(), b.broker, o)
 	if err != nil {
 		b.Fatal(err)
 	}

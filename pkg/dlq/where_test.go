@@ -155,9 +155,9 @@ func TestReplayWhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[Outcome]int{{Replayed, "t.other"}: 2, {TargetGone, "t.gone"}: 2, {Unmatched, ""}: 5}
+	want := map[Outcome]int{{Fate: Replayed, Target: "t.other"}: 2, {Fate: TargetGone, Target: "t.gone"}: 2, {Fate: Unmatched, Target: ""}: 5}
 	for _, dry := range []bool{true, false} {
-		if got := b.replay(Options{Where: other, DryRun: dry}).Tallies[0]; !reflect.DeepEqual(got.Counts, want) || got.Doubt != nil {
+		if got := b.replay(Job{Where: other, DryRun: dry}).Tallies[0]; !reflect.DeepEqual(got.Counts, want) || got.Doubt != nil {
 			t.Errorf("dry run %v: got %+v\nwant %v", dry, got, want)
 		}
 	}
@@ -181,9 +181,9 @@ func TestReplayWhereUpToALimit(t *testing.T) {
 	b.look(dead, 7)
 	var sent []string
 	for round := range 3 {
-		run := b.replay(Options{Where: even, Max: 5})
+		run := b.replay(Job{Where: even, Max: 5})
 		sent = append(sent, fmt.Sprint(10*round), fmt.Sprint(10*round+2), fmt.Sprint(10*round+4), fmt.Sprint(10*round+6), fmt.Sprint(10*round+8))
-		want := map[Outcome]int{{Replayed, work}: 5, {Unmatched, ""}: 4 + 5*round}
+		want := map[Outcome]int{{Fate: Replayed, Target: work}: 5, {Fate: Unmatched, Target: ""}: 4 + 5*round}
 		if got := run.Tallies[0].Counts; !reflect.DeepEqual(got, want) {
 			t.Errorf("round %d: got %v, want %v", round, got, want)
 		}
@@ -204,7 +204,7 @@ func TestReplayTellsWhereTheFilterCannotBeApplied(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := b.replay(Options{Where: f, DryRun: true}).Tallies[0]
+	got := b.replay(Job{Where: f, DryRun: true}).Tallies[0]
 	if got.Counts[Outcome{Fate: Unmatched}] != 1 || got.Doubt == nil || got.Doubt.Error() != "invalid operation: <nil> > int (1:31)" {
 		t.Errorf("got %+v", got)
 	}
@@ -240,7 +240,7 @@ func TestReplayAsPlanned(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan := b.replay(Options{Where: small, DryRun: true})
+	plan := b.replay(Job{Where: small, DryRun: true})
 	g, err := b.broker.NewGetter(t.Context(), dead)
 	if err != nil {
 		t.Fatal(err)
@@ -258,8 +258,8 @@ func TestReplayAsPlanned(t *testing.T) {
 	}
 	g.Close()
 	b.publish(deadLetter("3", work), deadLetter("50", work), deadLetter("4", work), deadLetter("5", work))
-	run := b.replay(Options{Where: small, From: plan.Planned()})
-	if want := map[Outcome]int{{Replayed, work}: 2, {Unmatched, ""}: 1}; !reflect.DeepEqual(run.Tallies[0].Counts, want) {
+	run := b.replay(Job{Where: small, From: plan.Planned([]Source{{Queue: dead}}, Replayed)})
+	if want := map[Outcome]int{{Fate: Replayed, Target: work}: 2, {Fate: Unmatched, Target: ""}: 1}; !reflect.DeepEqual(run.Tallies[0].Counts, want) {
 		t.Errorf("got %v, want %v", run.Tallies[0].Counts, want)
 	}
 	if got, want := b.ids(work), []string{"3", "4"}; !slices.Equal(got, want) {

@@ -1,6 +1,7 @@
 package event
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/go-json-experiment/json"
@@ -19,6 +20,7 @@ type Kind struct {
 
 	schema string // its dataschema
 	decode func([]byte) (Payload, error)
+	known  func([]byte) error
 }
 
 // Catalog is the set of events of one workflow, and the exchange that they travel through.
@@ -70,6 +72,17 @@ func (c *Catalog) find(t Type, schema string) (*Kind, error) {
 // checked spares the decoder what it has seen to already, when it read the envelope around the data.
 var checked = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 
+// strict refuses fields that are not known.
+var strict = json.RejectUnknownMembers(true)
+
+// unknown is err where that is about a field that is not known, and nil otherwise.
+func unknown(parent string, err error) error {
+	if errors.Is(err, json.ErrUnknownName) {
+		return JSONError(parent, err)
+	}
+	return nil
+}
+
 // kindOf describes an event type whose data is a P.
 func kindOf[P any, PP interface {
 	*P
@@ -86,5 +99,6 @@ func kindOf[P any, PP interface {
 			}
 			return p, below("/data", p.Validate())
 		},
+		known: func(data []byte) error { return unknown("/data", json.Unmarshal(data, new(P), checked, strict)) },
 	}
 }

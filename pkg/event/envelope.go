@@ -169,6 +169,20 @@ func (c *Catalog) Decode(body []byte) (*Event, error) {
 	return e, nil
 }
 
+// Known is an error where a message has a field that the catalog's event of its type does not have. Consumers ignore such a field; it may be a
+// new one, or misspelt.
+func (c *Catalog) Known(body []byte) error {
+	var env envelope[jsontext.Value]
+	if err := json.Unmarshal(body, &env, strict); err != nil {
+		return unknown("", err)
+	}
+	kind, err := c.find(env.Type, env.DataSchema)
+	if err != nil {
+		return nil // then it is none of the events
+	}
+	return kind.known(env.Data)
+}
+
 // header checks everything but the data.
 func (env *envelope[D]) header() (*Event, error) {
 	if env.SpecVersion != specVersion {

@@ -18,7 +18,12 @@ type FieldError struct {
 	Detail  string // what is wrong with it, for people
 }
 
-func (e *FieldError) Error() string { return e.Pointer + " " + e.Detail }
+func (e *FieldError) Error() string {
+	if e.Pointer == "" {
+		return e.Detail
+	}
+	return e.Pointer + " " + e.Detail
+}
 
 // The longest pointer, in bytes, and the longest detail, in characters: whoever sends nonsense does not decide how much is logged.
 const (

@@ -16,12 +16,16 @@ import (
 )
 
 const (
-	day            = 24 * time.Hour
-	daysAhead      = 3
-	retentionEvery = time.Hour
-	retentionLock  = 0x6f66 // "of": one process at a time makes partitions of a schema
-	partitionName  = "inbox_20060102"
-	looksAtMost    = 10_000 // dead letters looked at, to find the oldest; with more, nothing is dropped
+	day           = 24 * time.Hour
+	daysAhead     = 3
+	retentionLock = 0x6f66 // "of": one process at a time makes partitions of a schema
+	partitionName = "inbox_20060102"
+	// restBetweenLooks is how many times as long as ForgetEvery it is waited after a look that has found old dead letters. Each look counts as
+	// a delivery, and a policy may have given the queue a limit of those.
+	restBetweenLooks = 24
+
+	claimPatience = 2 * time.Second
+	looksAtMost   = 10_000 // dead letters looked at, to find the oldest; with more, nothing is dropped
 )
 
 // prepare makes the partitions that the inbox needs now, and opens its window.
@@ -86,11 +90,18 @@ func partitions(ctx context.Context, db interface {
 
 // keepInbox makes the partitions of the days to come and drops those that nobody needs any more, now and then.
 func (s *Service) keepInbox(ctx context.Context) {
+	unneeded, next := map[time.Time]bool{}, time.Time{}
 	for {
-		if err := s.dropOldPartitions(ctx); err != nil && ctx.Err() == nil {
-			s.cfg.Log.Warn("old inbox partitions not dropped", "error", err)
+		if !time.Now().Before(next) {
+			again, err := s.dropOldPartitions(ctx, unneeded)
+			if err != nil && ctx.Err() == nil {
+				s.cfg.Log.Warn("old inbox partitions not dropped", "error", err)
+			}
+			if !again && err == nil {
+				next = time.Now().Add(restBetweenLooks * s.cfg.ForgetEvery)
+			}
 		}
-		if !sleep(ctx, retentionEvery) {
+		if !sleep(ctx, s.cfg.ForgetEvery) {
 			return
 		}
 		if err := s.inbox.prepare(ctx, s.cfg); err != nil && ctx.Err() == nil {
@@ -99,10 +110,12 @@ func (s *Service) keepInbox(ctx context.Context) {
 	}
 }
 
-func (s *Service) dropOldPartitions(ctx context.Context) error {
+// dropOldPartitions drops the days that nobody has needed for two looks in a row, and tells whether a second look is due. One look may miss
+// a dead letter that a command holds at that moment, to put it back.
+func (s *Service) dropOldPartitions(ctx context.Context, unneeded map[time.Time]bool) (again bool, err error) {
 	existing, err := partitions(ctx, s.cfg.DB)
 	if err != nil {
-		return err
+		return false, err
 	}
 	var errs []error
 	keep := s.inbox.window.Load().from
@@ -112,19 +125,25 @@ func (s *Service) dropOldPartitions(ctx context.Context) error {
 		}
 	}
 	if len(existing) == 0 {
-		return nil
+		return true, nil // there may be one in an hour, and that costs no look
 	}
 	oldest, err := s.oldestDeadLetter(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for d := range existing {
-		if !d.Add(day).After(oldest) {
+		switch needed := d.Add(day).After(oldest); {
+		case needed:
+			delete(unneeded, d)
+		case !unneeded[d]:
+			unneeded[d], again = true, true
+		default:
+			delete(unneeded, d)
 			s.inbox.forgetDay(d)
 			errs = append(errs, s.dropPartition(ctx, d.Format(partitionName)))
 		}
 	}
-	return errors.Join(errs...)
+	return again, errors.Join(errs...)
 }
 
 // dropPartition detaches first, which waits for nobody and stops nobody. Another process may do the same at any moment between the
@@ -146,7 +165,7 @@ func (s *Service) dropPartition(ctx context.Context, name string) error {
 }
 
 // oldestDeadLetter tells when the oldest event in the service's dead-letter queues was made: the far future where there is none,
-// the far past where there are too many to look at.
+// the far past where there are too many to look at, or where an operator's command holds some.
 func (s *Service) oldestDeadLetter(ctx context.Context) (time.Time, error) {
 	oldest := time.Unix(math.MaxInt32, 0)
 	for _, sub := range s.subscriptions {
@@ -163,6 +182,20 @@ func (s *Service) oldestDeadLetter(ctx context.Context) (time.Time, error) {
 
 func oldestIn(ctx context.Context, b *broker.Broker, queue string) (time.Time, error) {
 	oldest := time.Unix(math.MaxInt32, 0)
+	patient, stop := context.WithTimeout(ctx, claimPatience)
+	defer stop()
+	claim, err := b.Claim(patient, queue)
+	if errors.Is(err, broker.ErrClaimed) {
+		return time.Time{}, nil // nobody knows what is held
+	}
+	if err != nil {
+		return oldest, err
+	}
+	defer claim.Release()
+	// To take a part of a queue and to give that back could change the order.
+	if depth, err := b.Depth(ctx, queue); err != nil || depth > looksAtMost {
+		return time.Time{}, err
+	}
 	getter, err := b.NewGetter(ctx, queue)
 	if err != nil {
 		return oldest, err

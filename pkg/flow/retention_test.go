@@ -55,7 +55,7 @@ func TestOldDaysAreForgotten(t *testing.T) {
 	s.stop()
 
 	// Two processes of a version that remembers less.
-	h.cfg.InboxRetention = 3 * day
+	h.cfg.InboxRetention, h.cfg.ForgetEvery = 3*day, 50*time.Millisecond
 	s = h.run(h.effect(), 1)
 	other := h.run(h.effect(), 1)
 	h.eventually("only the days to be remembered have tables", func() bool {
@@ -86,7 +86,7 @@ func TestADeadLetterKeepsItsDay(t *testing.T) {
 	h.journal.until(t, []*event.Event{handled})
 	s.stop()
 
-	h.cfg.InboxRetention = 3 * day
+	h.cfg.InboxRetention, h.cfg.ForgetEvery = 3*day, 50*time.Millisecond
 	s = h.run(h.effect(), 1)
 	h.eventually("the older days are forgotten", func() bool { return !h.partition(9) && !h.partition(10) })
 	if !h.partition(8) {

@@ -181,7 +181,7 @@ func checkDeadLetter(o operator, queue, kind, orderID, why string, attempts, rep
 		}
 	}
 	text := o.dlq(0, "list", queue) + o.dlq(0, "show", queue)
-	for _, want := range []string{queue + ".dlq", "retries_exhausted 1", kind + ": retries_exhausted", orderID, why, fmt.Sprintf("attempts  %d, replayed %d times", attempts, replays)} {
+	for _, want := range []string{queue + ".dlq", "retries_exhausted 1", kind + ": retries_exhausted", orderID, why, fmt.Sprintf("attempts  %d, replayed %d time", attempts, replays)} {
 		if !strings.Contains(text, want) {
 			o.Errorf("%q is not in\n%s", want, text)
 		}

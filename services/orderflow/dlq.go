@@ -4,16 +4,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"strings"
 	"time"
 	"unicode"
 
+	"github.com/google/uuid"
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
 
-	"orderflow/pkg/broker"
 	"orderflow/pkg/dlq"
 )
 
@@ -23,8 +22,11 @@ func newDLQ() *cobra.Command {
 		Short: "Look at dead letters and get them going again",
 		Long: `Look at dead letters and get them going again.
 
-A message that a service gave up on waits in the dead-letter queue of its queue: Q.dlq for Q. Commands take either name. Looking
-changes nothing. RabbitMQ is found by AMQP_URL.`,
+A message that a service gave up on waits in the dead-letter queue of its queue: Q.dlq for Q. Commands take either name, and
+that of any other queue of dead letters. Looking changes nothing.
+
+RabbitMQ is found by AMQP_URL (amqp://guest:guest@127.0.0.1:5672/ where it is not set). Where DATABASE_URL is set, the inboxes of the services tell what was handled already, and each change is
+written into the history.`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {
@@ -33,23 +35,9 @@ changes nothing. RabbitMQ is found by AMQP_URL.`,
 			return cmd.Help()
 		},
 	}
-	cmd.AddCommand(newDLQList(), newDLQShow(), newDLQReplay())
+	cmd.AddCommand(newDLQList(), newDLQShow(), newDLQReplay(), newDLQPlan(), newDLQApply(), newDLQEdit(), newDLQDrop(), newDLQExport(), newDLQImport(),
+		newDLQHistory())
 	return cmd
-}
-
-// withBroker runs f with a connection for an operator: tried once, and silent but for warnings.
-func withBroker(cmd *cobra.Command, f func(*broker.Broker) error) error {
-	cfg, err := loadConfig()
-	if err != nil {
-		return err
-	}
-	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	b, err := broker.Open(cmd.Context(), broker.Config{URLs: cfg.AMQPURLs, Name: "orderflow dlq", Log: log})
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	return f(b)
 }
 
 // limitFlag adds --limit, which checkLimit checks.
@@ -64,8 +52,39 @@ func checkLimit(limit int) error {
 	return nil
 }
 
+// notEmpty refuses flags that are given, and empty: a variable that is not set would widen the choice.
+func notEmpty(cmd *cobra.Command, names ...string) error {
+	for _, name := range names {
+		if f := cmd.Flags().Lookup(name); f != nil && f.Changed && f.Value.String() == "" {
+			return usagef("--%s is empty", name)
+		}
+	}
+	return nil
+}
+
+// canonical writes the id of a flag as messages have it.
+func canonical(id *string, name string) error {
+	if *id == "" {
+		return nil
+	}
+	parsed, err := uuid.Parse(*id)
+	if err != nil {
+		return usagef("--%s %q is no id of an order", name, *id)
+	}
+	*id = parsed.String()
+	return nil
+}
+
+// forceFlag adds --force-queue.
+func forceFlag(cmd *cobra.Command, force *bool) {
+	cmd.Flags().BoolVar(force, "force-queue", false, "also queues that have consumers, and what RabbitMQ may drop soon because it was looked at so often")
+}
+
 // where is the flag --where.
-type where struct{ *dlq.Filter }
+type where struct {
+	*dlq.Filter
+	text string
+}
 
 // whereFlag adds --where. An expression that is wrong is wrong use of the command.
 func whereFlag(cmd *cobra.Command, w *where, usage string) {
@@ -76,6 +95,7 @@ func whereFlag(cmd *cobra.Command, w *where, usage string) {
 
 // Set implements pflag.Value.
 func (w *where) Set(expression string) (err error) {
+	w.text = expression
 	w.Filter, err = dlq.ParseFilter(expression)
 	return err
 }
@@ -85,11 +105,11 @@ func (w *where) String() string { return "" }
 func (w *where) Type() string   { return "expression" }
 
 // printDoubt tells that --where could not be applied to some messages.
-func printDoubt(w io.Writer, queue string, doubt error) error {
+func printDoubt(w io.Writer, queue string, doubts int, doubt error) error {
 	if doubt == nil {
 		return nil
 	}
-	_, err := fmt.Fprintf(w, "%s: to some --where cannot be applied, so they do not match: %s\n", queue, plain(doubt.Error()))
+	_, err := fmt.Fprintf(w, "%s: --where cannot be applied to %s, so there is no match; the first: %s\n", queue, count(doubts), plain(doubt.Error()))
 	return err
 }
 

@@ -56,8 +56,8 @@ func TestDLQReplayAsks(t *testing.T) {
 		arrived, remain []string
 	}{
 		{"y", "1 dead letter ", exitDone, []string{"1"}, []string{"late"}},
-		{"no", "nothing was replayed", exitFailed, nil, []string{"1", "late"}},
-		{"", "nothing was replayed", exitFailed, nil, []string{"1", "late"}},
+		{"no", "nothing was changed", exitFailed, nil, []string{"1", "late"}},
+		{"", "nothing was changed", exitFailed, nil, []string{"1", "late"}},
 		{"Ctrl-C", "stopped after 0 dead letters", exitFailed, nil, []string{"1", "late"}},
 	} {
 		t.Run(c.answer, func(t *testing.T) {

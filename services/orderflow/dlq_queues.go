@@ -4,10 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
 
 	"orderflow/pkg/broker"
+	"orderflow/pkg/dlq"
+	"orderflow/pkg/event"
 )
 
 // workQueues lists the queues of all services; each has a dead-letter queue.
@@ -24,29 +30,73 @@ func workQueues() []string {
 // workQueue is the name of the queue that a dead-letter queue belongs to. A work queue's name stays as it is.
 func workQueue(name string) string { return strings.TrimSuffix(name, broker.DeadLetterQueue("")) }
 
-// findQueues turns what an operator wrote into names of work queues, without repetition. A queue of another program is fine,
-// if its dead-letter queue exists.
+// findQueues turns what an operator wrote into names of dead-letter queues, without repetition. A queue of another program is fine, if it
+// exists.
 func findQueues(ctx context.Context, b *broker.Broker, args []string) ([]string, error) {
 	known := workQueues()
 	var found []string
 	for _, arg := range args {
-		name := workQueue(arg)
-		if slices.Contains(found, name) {
-			continue
-		}
-		if !slices.Contains(known, name) {
-			_, err := b.Depth(ctx, broker.DeadLetterQueue(name))
-			if errors.Is(err, broker.ErrNoQueue) {
-				return nil, usagef("there is no dead-letter queue %q%s; orderflow dlq list shows all",
-					broker.DeadLetterQueue(name), suggestion(name, known))
+		name := broker.DeadLetterQueue(workQueue(arg))
+		if !slices.Contains(known, workQueue(arg)) {
+			var err error
+			if name, err = findForeign(ctx, b, arg, known); err != nil {
+				return nil, err
 			}
-			if err != nil {
+			if err := checkDead(name); err != nil {
 				return nil, err
 			}
 		}
-		found = append(found, name)
+		if !slices.Contains(found, name) {
+			found = append(found, name)
+		}
 	}
 	return found, nil
+}
+
+// findForeign finds a dead-letter queue that is none of the services: Q.dlq for Q, or a queue of any name.
+func findForeign(ctx context.Context, b *broker.Broker, arg string, known []string) (string, error) {
+	for _, name := range []string{broker.DeadLetterQueue(workQueue(arg)), arg} {
+		if name == "" {
+			continue
+		}
+		_, err := b.Depth(ctx, name)
+		if err == nil {
+			return name, nil
+		}
+		if !errors.Is(err, broker.ErrNoQueue) {
+			return name, err
+		}
+	}
+	return "", usagef("there is no dead-letter queue %q%s orderflow dlq list shows all",
+		broker.DeadLetterQueue(workQueue(arg)), suggestion(workQueue(arg), known))
+}
+
+// checkDead refuses a queue of the services' whose messages are not dead, but under way.
+func checkDead(queues ...string) error {
+	for _, queue := range queues {
+		if slices.Contains(workQueues(), queue) {
+			return usagef("%s is no dead-letter queue: its messages are under way", queue)
+		}
+		if delays.MatchString(queue) {
+			return usagef("%s is no dead-letter queue: its messages wait for their next attempt, and go on by themselves", queue)
+		}
+	}
+	return nil
+}
+
+// delays are the names of delay queues.
+var delays = regexp.MustCompile(`^` + regexp.QuoteMeta(strings.TrimSuffix(broker.DelayQueue(event.Orders.Exchange, time.Millisecond), "1ms")) + `\d+m?s$`)
+
+// sources are dead-letter queues to read, with their delivery limits where the management API tells them.
+func sources(cmd *cobra.Command, b *broker.Broker, queues []string, force bool) []dlq.Source {
+	from, managed := make([]dlq.Source, len(queues)), managedQueues(cmd, b)
+	for i, queue := range queues {
+		from[i] = dlq.Source{Queue: queue, Foreign: !slices.Contains(workQueues(), workQueue(queue)), Force: force}
+		if at := slices.IndexFunc(managed, func(q managedQueue) bool { return q.Name == queue }); at >= 0 {
+			from[i].Lives = managed[at].lives()
+		}
+	}
+	return from
 }
 
 // suggestion names the known queues that may have been meant.
@@ -55,7 +105,7 @@ func suggestion(name string, known []string) string {
 		return name == "" || !strings.Contains(k, name) && distance(name, k) > len(k)/4
 	})
 	if len(near) == 0 {
-		return ""
+		return ";"
 	}
 	return fmt.Sprintf("; did you mean %s?", strings.Join(near, " or "))
 }

@@ -1,12 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -22,25 +28,31 @@ func newDLQShow() *cobra.Command {
 		Short: "Show the dead letters of a queue, oldest first",
 		Long:  `Show the dead letters of a queue, oldest first. With --json they are whole: with all properties, headers and the body.`,
 		Example: `  orderflow dlq show payment.order-placed
+  orderflow dlq show payment.order-placed --id 019a8f3e-5b7c-7d21-9a55-3f6f1c2b7a10
   orderflow dlq show payment.order-placed --where 'data.customer_id == "customer-1"' --json`,
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: s.run,
 	}
 	limitFlag(cmd, &s.limit, 20, "show this many at most")
 	whereFlag(cmd, &s.where, "show only those")
+	cmd.Flags().StringVar(&s.id, "id", "", "show the messages with this id, whole")
+	forceFlag(cmd, &s.force)
 	cmd.Flags().BoolVar(&s.asJSON, "json", false, "print JSON")
 	return cmd
 }
 
 // showCommand is one call of dlq show.
 type showCommand struct {
-	limit  int
-	where  where
-	asJSON bool
+	limit         int
+	where         where
+	id            string
+	asJSON, force bool
 }
 
+func (s *showCommand) choice() choice { return choice{where: s.where.Filter, id: s.id, limit: s.limit} }
+
 func (s *showCommand) run(cmd *cobra.Command, args []string) error {
-	if err := checkLimit(s.limit); err != nil {
+	if err := cmp.Or(checkLimit(s.limit), notEmpty(cmd, "id")); err != nil {
 		return err
 	}
 	return withBroker(cmd, func(b *broker.Broker) error {
@@ -48,55 +60,22 @@ func (s *showCommand) run(cmd *cobra.Command, args []string) error {
 		if err != nil {
 			return err
 		}
+		from := sources(cmd, b, queues, s.force)[0]
 		if s.asJSON {
-			return s.json(cmd, b, queues[0])
+			return s.json(cmd, b, from)
 		}
-		return s.text(cmd, b, queues[0])
+		return s.text(cmd, b, from)
 	})
 }
 
-// sight is what a look at a queue found.
-type sight struct {
-	depth, shown int
-	full         bool // --limit was reached before the end
-	doubt        error
-}
-
-var errFull = errors.New("as many as --limit allows")
-
-// look calls see with the dead letters that --where chooses, up to --limit.
-func (s *showCommand) look(cmd *cobra.Command, b *broker.Broker, name string, see func(n int, l dlq.Letter) error) (seen sight, err error) {
-	looked := 0
-	seen.depth, err = dlq.Look(cmd.Context(), b, name, 0, func(l dlq.Letter) error {
-		looked++
-		if s.where.Filter != nil {
-			matches, doubt := s.where.Match(l)
-			seen.doubt = cmp.Or(seen.doubt, doubt)
-			if !matches {
-				return nil
-			}
-		}
-		seen.shown++
-		if err := see(seen.shown, l); err != nil {
+func (s *showCommand) text(cmd *cobra.Command, b *broker.Broker, from dlq.Source) error {
+	name, w := from.Queue, cmd.OutOrStdout()
+	seen, err := s.choice().look(cmd.Context(), b, from, func(n int, l dlq.Letter) error {
+		if err := printLetter(w, n, l); err != nil || s.id == "" {
 			return err
 		}
-		if seen.shown == s.limit {
-			return errFull
-		}
-		return nil
+		return printWhole(w, l)
 	})
-	if errors.Is(err, errFull) {
-		seen.full, err = looked < seen.depth, nil
-	}
-	if err != nil && !errors.Is(err, broker.ErrNoQueue) {
-		err = fmt.Errorf("look at %s: %w", name, err)
-	}
-	return seen, err
-}
-
-func (s *showCommand) text(cmd *cobra.Command, b *broker.Broker, queue string) error {
-	name, w := broker.DeadLetterQueue(queue), cmd.OutOrStdout()
-	seen, err := s.look(cmd, b, name, func(n int, l dlq.Letter) error { return printLetter(w, n, l) })
 	if errors.Is(err, broker.ErrNoQueue) {
 		_, err = fmt.Fprintf(w, "%s does not exist yet: the service that owns it has never run here\n", name)
 		return err
@@ -105,14 +84,24 @@ func (s *showCommand) text(cmd *cobra.Command, b *broker.Broker, queue string) e
 		return err
 	}
 	switch {
+	case s.missing(seen) != nil:
+		return s.missing(seen)
 	case seen.full:
-		_, err = fmt.Fprintf(w, "%s: %d of %s shown, see --limit\n", name, seen.shown, count(seen.depth))
-	case seen.shown < seen.depth:
-		_, err = fmt.Fprintf(w, "%s: %d of %s match\n", name, seen.shown, count(seen.depth))
+		_, err = fmt.Fprintf(w, "%s: %d of %s shown, see --limit\n", name, seen.chosen, count(seen.depth))
+	case seen.chosen < seen.depth:
+		_, err = fmt.Fprintf(w, "%s: %d of %s match\n", name, seen.chosen, count(seen.depth))
 	default:
 		_, err = fmt.Fprintf(w, "%s: %s\n", name, count(seen.depth))
 	}
-	return errors.Join(err, printDoubt(w, name, seen.doubt))
+	return errors.Join(err, printDoubt(w, name, seen.doubts, seen.doubt))
+}
+
+// missing is the error where the message that was asked for is not in the queue.
+func (s *showCommand) missing(seen sight) error {
+	if s.id == "" || seen.chosen > 0 {
+		return nil
+	}
+	return fmt.Errorf("there is no message with the id %q among %s", s.id, count(seen.depth))
 }
 
 func printLetter(w io.Writer, n int, l dlq.Letter) error {
@@ -122,17 +111,49 @@ func printLetter(w io.Writer, n int, l dlq.Letter) error {
 		}
 		return s
 	}
+	times := "times"
+	if l.Replays == 1 {
+		times = "time"
+	}
 	_, err := fmt.Fprintf(w, `%d. %s: %s
    id        %s
    order     %s
    died in   %s
-   attempts  %d, replayed %d times
+   attempts  %d, replayed %d %s
    failed    %s first, dead %s
    error     %s
 
-`, n, or(l.Type), or(l.Reason), or(l.ID), or(l.CorrelationID), or(l.Queue), l.Attempts, l.Replays,
+`, n, or(l.Type), or(l.Reason), or(l.ID), or(l.CorrelationID), or(l.Queue), l.Attempts, l.Replays, times,
 		moment(l.FirstFailedAt), moment(l.DeadAt), or(l.Error))
 	return err
+}
+
+// printWhole prints the headers and the body, indented where it is JSON.
+func printWhole(w io.Writer, l dlq.Letter) error {
+	fmt.Fprintln(w, "   headers")
+	for _, name := range slices.Sorted(maps.Keys(l.Headers)) {
+		fmt.Fprintf(w, "     %s: %s\n", plain(name), plain(string(rawJSON(l.Headers[name]))))
+	}
+	var body bytes.Buffer
+	switch {
+	case json.Indent(&body, l.Body, "     ", "  ") == nil:
+	case utf8.Valid(l.Body):
+		body.WriteString(plain(string(l.Body)))
+	default:
+		body.WriteString(base64.StdEncoding.EncodeToString(l.Body) + " (base64)")
+	}
+	_, err := fmt.Fprintf(w, "   body, %d bytes\n     %s\n\n", len(l.Body), printable(body.String()))
+	return err
+}
+
+// printable is a text of many lines as a terminal can show it.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r != '\n' && !unicode.IsPrint(r) {
+			return '\uFFFD'
+		}
+		return r
+	}, text)
 }
 
 // letter is a dead letter as dlq show prints it for programs.
@@ -160,9 +181,9 @@ type letter struct {
 	BodyBase64      []byte                     `json:"body_base64,omitempty"` // where it is not
 }
 
-func (s *showCommand) json(cmd *cobra.Command, b *broker.Broker, queue string) error {
-	name, letters := broker.DeadLetterQueue(queue), []letter{}
-	seen, err := s.look(cmd, b, name, func(_ int, l dlq.Letter) error {
+func (s *showCommand) json(cmd *cobra.Command, b *broker.Broker, from dlq.Source) error {
+	letters := []letter{}
+	seen, err := s.choice().look(cmd.Context(), b, from, func(_ int, l dlq.Letter) error {
 		letters = append(letters, whole(l))
 		return nil
 	})
@@ -170,11 +191,11 @@ func (s *showCommand) json(cmd *cobra.Command, b *broker.Broker, queue string) e
 	if err != nil && !absent {
 		return err
 	}
-	report := map[string]any{"queue": queue, "dlq": name, "exists": !absent, "depth": seen.depth, "messages": letters}
+	report := map[string]any{"queue": workQueue(from.Queue), "dlq": from.Queue, "exists": !absent, "depth": seen.depth, "messages": letters}
 	if seen.doubt != nil {
 		report["where_error"] = seen.doubt.Error()
 	}
-	return printJSON(cmd.OutOrStdout(), report)
+	return errors.Join(printJSON(cmd.OutOrStdout(), report), s.missing(seen))
 }
 
 func whole(l dlq.Letter) letter {

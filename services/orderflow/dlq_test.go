@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/url"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -16,6 +18,7 @@ import (
 
 	"orderflow/pkg/broker"
 	"orderflow/pkg/devstack/devtest"
+	"orderflow/pkg/dlq"
 	"orderflow/pkg/flow"
 )
 
@@ -30,6 +33,7 @@ const (
 // deadLetters is a broker with two of the workflow's queues.
 type deadLetters struct {
 	*testing.T
+	env       *devtest.Env
 	broker    *broker.Broker
 	publisher *broker.Publisher
 }
@@ -48,7 +52,7 @@ func newDeadLetters(t *testing.T) *deadLetters {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := &deadLetters{t, b, b.NewPublisher()}
+	d := &deadLetters{t, env, b, b.NewPublisher()}
 	ctx, stop := context.WithTimeout(t.Context(), limit)
 	defer stop()
 	if err := d.publisher.Await(ctx); err != nil {
@@ -139,8 +143,8 @@ func TestDLQList(t *testing.T) {
 	contains(t, strings.Join(strings.Fields(out), " "), "DEPTH OLDEST NEWEST REASONS", "order.progress.dlq absent - - -",
 		"payment.order-placed.dlq 4 2026-01-02T03:10:00Z 2026-01-02T03:10:00Z retries_exhausted 3, invalid_message 1",
 		"inventory.payment-processed.dlq 0 - - -")
-	if got, want := strings.Count(out, "\n"), 1+len(workQueues()); got != want {
-		t.Errorf("%d lines, want a head and %d queues:\n%s", got, want-1, out)
+	if got, want := strings.Count(out, "\n"), 1+len(workQueues())+3; got != want {
+		t.Errorf("%d lines, want %d: a head, the queues, and the errors of one:\n%s", got, want, out)
 	}
 	out, _ = call(t, exitDone, "dlq", "list", "--limit", "2", placed)
 	contains(t, out, "retries_exhausted 2\n", "only the first 2 of 4 were looked at")
@@ -152,7 +156,10 @@ func TestDLQList(t *testing.T) {
 	}
 	at := time.Date(2026, 1, 2, 3, 10, 0, 0, time.UTC)
 	want := fmt.Sprint([]listed{
-		{placed, placed + ".dlq", true, 4, 4, at, at, map[string]int{flow.ReasonExhausted: 3, flow.ReasonInvalid: 1}},
+		{
+			Queue: placed, DLQ: placed + ".dlq", Exists: true, Depth: 4, Seen: 4, Oldest: at, Newest: at,
+			Counts: map[string]int{flow.ReasonExhausted: 3, flow.ReasonInvalid: 1}, Errors: map[string]int{"first\nsecond \x1b[<n>mred": 4},
+		},
 		{Queue: "order.progress", DLQ: "order.progress.dlq", Counts: map[string]int{}},
 	})
 	if got := fmt.Sprint(report.Queues); got != want {
@@ -160,6 +167,24 @@ func TestDLQList(t *testing.T) {
 	}
 	d.has(placed+".dlq", "1", "2", "3", "4")
 }
+
+// What another command holds is not taken for nothing.
+func TestDLQListInUse(t *testing.T) {
+	d := newDeadLetters(t)
+	d.add(placed, placed, flow.ReasonExhausted, "1", "2")
+	claim, err := d.broker.Claim(t.Context(), placed+".dlq")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer claim.Release()
+	out, _ := call(t, exitFound, "dlq", "list", placed, "--fail-if-any")
+	contains(t, out, "2 or more", "another command is at work on it")
+	if report := unmarshal[struct{ Queues []listed }](t, must(call(t, exitDone, "dlq", "list", placed, "--json"))); !report.Queues[0].InUse || report.Queues[0].Depth != 2 {
+		t.Errorf("got %+v", report)
+	}
+}
+
+func must(stdout, _ string) string { return stdout }
 
 func TestDLQShow(t *testing.T) {
 	d := newDeadLetters(t)
@@ -217,16 +242,16 @@ func TestDLQReplay(t *testing.T) {
 
 	out, _ = call(t, exitDone, "dlq", "replay", placed, placed+".dlq", "--yes", "--limit", "2")
 	contains(t, out, "payment.order-placed.dlq  2  replayed to payment.order-placed\n", "payment.order-placed.dlq  1  not touched\n",
-		"2 dead letters replayed\n")
+		"2 dead letters replayed, run ")
 	d.has(placed, "1", "2")
 	d.has(placed+".dlq", "3")
 
 	out, _ = call(t, exitDone, "dlq", "replay", placed, processed, "order.progress", "--yes", "--json")
 	report := unmarshal[reported](t, out)
 	want := fmt.Sprint([]reportedQueue{
-		{placed, placed + ".dlq", true, 1, []reportedOutcome{{"replayed", placed, 1}}, ""},
-		{processed, processed + ".dlq", true, 1, []reportedOutcome{{"replayed", processed, 1}}, ""},
-		{"order.progress", "order.progress.dlq", false, 0, []reportedOutcome{}, ""},
+		{placed, placed + ".dlq", true, 1, false, []reportedOutcome{{Fate: "replayed", Target: placed, Messages: 1}}, "", ""},
+		{processed, processed + ".dlq", true, 1, false, []reportedOutcome{{Fate: "replayed", Target: processed, Messages: 1}}, "", ""},
+		{"order.progress", "order.progress.dlq", false, 0, false, []reportedOutcome{}, "", ""},
 	})
 	if got := fmt.Sprint(report.Queues); got != want || report.Replayed != 2 || report.ReplayID == "" || report.DryRun {
 		t.Errorf("got %+v\nwant %s", report, want)
@@ -276,7 +301,7 @@ func TestDLQShowWhere(t *testing.T) {
 	out, _ = call(t, exitDone, "dlq", "show", placed, "--where", `reason != "invalid_message"`, "--limit", "2")
 	contains(t, out, "   id        a1\n", "   id        b1\n", "dlq: 2 of 4 dead letters shown, see --limit\n")
 	out, _ = call(t, exitDone, "dlq", "show", placed, "--where", `any(data.items, .quantity > 5)`)
-	contains(t, out, "dlq: 2 of 4 dead letters match\n", "dlq: to some --where cannot be applied, so they do not match: ", "(1:1)\n")
+	contains(t, out, "dlq: 2 of 4 dead letters match\n", "dlq: --where cannot be applied to 1 dead letter, so there is no match; the first: ", "(1:1)\n")
 
 	out, _ = call(t, exitDone, "dlq", "show", placed, "--json", "--where", `headers["orderflow-reason"] == "invalid_message"`)
 	report := unmarshal[struct {
@@ -294,20 +319,20 @@ func TestDLQReplayWhere(t *testing.T) {
 	d.mixed()
 	where := []string{"--where", `data.customer_id == "ada" and attempts >= 5`}
 	out, _ := call(t, exitDone, append(where, "dlq", "replay", placed, "--dry-run")...)
-	contains(t, out, "payment.order-placed.dlq  2  would go to payment.order-placed\n", "payment.order-placed.dlq  2  left: not chosen by --where\n",
+	contains(t, out, "payment.order-placed.dlq  2  would go to payment.order-placed\n", "payment.order-placed.dlq  2  left: not chosen\n",
 		"2 dead letters would be replayed\n")
 	d.has(placed)
 
 	out, _ = call(t, exitDone, append(where, "dlq", "replay", placed, "--yes", "--json")...)
 	report := unmarshal[reported](t, out)
-	want := fmt.Sprint([]reportedOutcome{{"replayed", placed, 2}, {"unmatched", "", 2}})
+	want := fmt.Sprint([]reportedOutcome{{Fate: "replayed", Target: placed, Messages: 2}, {Fate: "unmatched", Messages: 2}})
 	if len(report.Queues) != 1 || fmt.Sprint(report.Queues[0].Outcomes) != want || report.Replayed != 2 || report.Queues[0].Doubt != "" {
 		t.Errorf("got %+v\nwant %s", report, want)
 	}
 	d.has(placed, "a1", "a2")
 	d.has(placed+".dlq", "junk", "b1")
 
-	out, _ = call(t, exitDone, "dlq", "replay", placed, "--yes", "--where", `data.customer_id > 5`, "--json")
+	out, _ = call(t, exitUsage, "dlq", "replay", placed, "--yes", "--where", `data.customer_id > 5`, "--json")
 	if report := unmarshal[reported](t, out); report.Replayed != 0 || report.Queues[0].Doubt != "invalid operation: <nil> > int (1:18)" {
 		t.Errorf("got %+v", report)
 	}
@@ -408,20 +433,10 @@ func TestDLQReplayIsKilled(t *testing.T) {
 			close(all)
 		}
 	})
+	// The broker needs a moment to see that one is gone, and to give back what that had taken: the next one may find nothing.
 	for range 3 {
-		cmd := exec.CommandContext(t.Context(), binary, "dlq", "replay", placed, "--yes")
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		select {
-		case <-kill:
-		case <-time.After(limit):
-			t.Error("the replay does not get on")
-		}
-		cmd.Process.Kill()
-		cmd.Wait()
+		runUntil(t, kill, binary, "dlq", "replay", placed, "--yes")
 	}
-	// The broker needs a moment to see that the last one is gone, and to give back what that had taken.
 	for deadline := time.Now().Add(limit); time.Now().Before(deadline); {
 		call(t, exitDone, "dlq", "replay", placed, "--yes")
 		select {
@@ -431,4 +446,94 @@ func TestDLQReplayIsKilled(t *testing.T) {
 		}
 	}
 	t.Errorf("messages are lost: %d of %d have arrived", len(times), len(ids))
+}
+
+// runUntil runs a program, again where it comes to its end, and kills it when kill says so.
+func runUntil(t *testing.T, kill <-chan struct{}, binary string, args ...string) {
+	t.Helper()
+	for deadline := time.After(limit); ; {
+		cmd := exec.CommandContext(t.Context(), binary, args...)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() { ended <- cmd.Wait() }()
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Fatal(err)
+			}
+			continue
+		case <-kill:
+		case <-deadline:
+			t.Error("the program does not get on")
+		}
+		cmd.Process.Kill()
+		<-ended
+		return
+	}
+}
+
+// TestDeliveryLimitOfAPolicy: before a dead letter loses its last life by being looked at, the commands refuse.
+func TestDeliveryLimitOfAPolicy(t *testing.T) {
+	d := newDeadLetters(t)
+	d.add(placed, placed, flow.ReasonExhausted, "1", "2")
+	t.Setenv("RABBITMQ_MANAGEMENT_URL", d.env.ManagementURL)
+	call(t, exitDone, "dlq", "show", placed)
+	ui := "/policies/" + url.PathEscape(d.broker.VirtualHost()) + "/low"
+	setPolicy(t, d.env.ManagementURL+"/api"+ui, `{"pattern":".*","apply-to":"queues","definition":{"delivery-limit":10}}`)
+	var said string
+	for look := 0; ; look++ {
+		var out, errs bytes.Buffer
+		if run(t.Context(), []string{"dlq", "show", placed}, strings.NewReader(""), &out, &errs) != exitDone {
+			said = errs.String()
+			break
+		}
+		if look == 20 {
+			t.Fatal("20 looks at a queue whose limit is 10")
+		}
+	}
+	contains(t, said, "delivery limit", "--force-queue")
+	if depth, err := d.broker.Depth(t.Context(), placed+".dlq"); err != nil || depth != 2 {
+		t.Errorf("%d are left, %v", depth, err)
+	}
+}
+
+func setPolicy(t *testing.T, address, policy string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, address, strings.NewReader(policy))
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	response, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode/100 != 2 {
+		t.Fatal(response.Status)
+	}
+}
+
+func TestDeliveryLimits(t *testing.T) {
+	said := []policy{{Name: "five", Definition: map[string]any{"delivery-limit": 5.0}}, {Name: "none", Definition: map[string]any{"delivery-limit": -1.0}}}
+	for text, want := range map[string]int{
+		`{"type":"classic","arguments":{"x-delivery-limit":5}}`: -1,
+		`{"type":"quorum"}`: 0,
+		`{"type":"quorum","arguments":{"x-delivery-limit":50}}`:                  50,
+		`{"type":"quorum","arguments":{"x-delivery-limit":50},"policy":"five"}`:  5,
+		`{"type":"quorum","arguments":{"x-delivery-limit":50},"policy":"other"}`: dlq.DefaultLives,
+		`{"type":"quorum","policy":"none"}`:                                      -1,
+		`{"type":"quorum","policy":"none","operator_policy":"five"}`:             5,
+		`{"type":"quorum","arguments":{"x-delivery-limit":0}}`:                   1,
+	} {
+		q := unmarshal[managedQueue](t, text)
+		q.settings = []map[string]any{q.Arguments}
+		q.add(q.Policy, said)
+		q.add(q.OperatorPolicy, said)
+		if q.lives() != want {
+			t.Errorf("%s: %d, want %d", text, q.lives(), want)
+		}
+	}
 }

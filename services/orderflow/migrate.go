@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"orderflow/migrations"
+	"orderflow/pkg/dlq"
 	"orderflow/pkg/postgres"
 )
 
@@ -14,7 +15,7 @@ func newMigrate() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "migrate [service…]",
-		Short: "Bring the database schemas of services up to date; of all services if none is named",
+		Short: "Bring the database schemas of services up to date; of all services, and of the history of dead letters, if none is named",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			picked, err := pick(args)
 			if err != nil {
@@ -32,13 +33,21 @@ func newMigrate() *cobra.Command {
 			}
 			db.Close()
 			all := []string{}
+			apply := func(schema string, folders ...string) error {
+				database.Schema, database.Patience = schema, max(0, time.Until(deadline))
+				applied, err := postgres.Migrate(cmd.Context(), database, migrations.Files, folders...)
+				all = append(all, applied...)
+				return err
+			}
 			for _, s := range picked {
-				database.Schema, database.Patience = s.schema, max(0, time.Until(deadline))
-				applied, err := postgres.Migrate(cmd.Context(), database, migrations.Files, migrations.Flow, s.schema)
-				if err != nil {
+				if err := apply(s.schema, migrations.Flow, s.schema); err != nil {
 					return err
 				}
-				all = append(all, applied...)
+			}
+			if len(args) == 0 {
+				if err := apply(dlq.HistorySchema, migrations.DLQ); err != nil {
+					return err
+				}
 			}
 			if asJSON {
 				return printJSON(cmd.OutOrStdout(), map[string]any{"applied": all})

@@ -175,9 +175,10 @@ func migrateAtOnce(t *testing.T, env devtest.Env) {
 				SELECT 'orders', version_id FROM orders.flow_migrations UNION ALL SELECT 'orders own', version_id FROM orders.orders_migrations UNION ALL
 				SELECT 'payment', version_id FROM payment.flow_migrations UNION ALL SELECT 'payment own', version_id FROM payment.payment_migrations UNION ALL
 				SELECT 'inventory', version_id FROM inventory.flow_migrations UNION ALL SELECT 'inventory own', version_id FROM inventory.inventory_migrations UNION ALL
-				SELECT 'shipping', version_id FROM shipping.flow_migrations UNION ALL SELECT 'shipping own', version_id FROM shipping.shipping_migrations
+				SELECT 'shipping', version_id FROM shipping.flow_migrations UNION ALL SELECT 'shipping own', version_id FROM shipping.shipping_migrations UNION ALL
+				SELECT 'dlq', version_id FROM dlq.dlq_migrations
 			) AS applied WHERE version_id > 0`)
-	if err != nil || rows != len(times) || len(times) < 8 {
+	if err != nil || rows != len(times) || len(times) < 9 {
 		t.Errorf("%d migrations are noted as applied, and the processes told of %d: %v", rows, len(times), err)
 	}
 }

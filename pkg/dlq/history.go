@@ -1,0 +1,138 @@
+package dlq
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// HistorySchema is the schema that the history is in.
+const HistorySchema = "dlq"
+
+// History is where it is written down what was done with dead letters, by whom. Its zero value and nil take no notes.
+type History struct {
+	DB   *pgxpool.Pool // sees HistorySchema
+	Who  string
+	Plan uuid.UUID // that is applied; zero where none is
+}
+
+// deed is what was done with a dead letter.
+type deed struct {
+	fate     Fate
+	letter   *Letter // as it was
+	sent     string  // the id of what was sent; "" where nothing was
+	from, to string  // queues
+	file     string
+}
+
+var historyColumns = []string{"who", "run_id", "plan_id", "action", "outcome", "message_id", "sent_id", "type", "order_id", "body_hash",
+	"from_queue", "to_queue", "to_file"}
+
+// note writes down what one run of a command has done.
+func (h *History) note(ctx context.Context, run, action string, deeds []deed) error {
+	if h == nil || h.DB == nil || len(deeds) == 0 {
+		return nil
+	}
+	id := uuid.MustParse(run)
+	rows := pgx.CopyFromSlice(len(deeds), func(i int) ([]any, error) {
+		d := &deeds[i]
+		hash := sha256.Sum256(d.letter.Body)
+		return []any{h.Who, id, orNull(h.Plan), action, string(d.fate), storable(d.letter.ID), storable(d.sent), storable(d.letter.Type),
+			storable(d.letter.CorrelationID), hash[:], storable(d.from), storable(d.to), storable(d.file)}, nil
+	})
+	_, err := h.DB.CopyFrom(ctx, pgx.Identifier{"history"}, historyColumns, rows)
+	return err
+}
+
+// Entry is a line of the history.
+type Entry struct {
+	At        time.Time  `json:"at"`
+	Who       string     `json:"who"`
+	RunID     uuid.UUID  `json:"run_id"`
+	PlanID    *uuid.UUID `json:"plan_id,omitempty"`
+	Action    string     `json:"action"`
+	Outcome   string     `json:"outcome"`
+	MessageID string     `json:"message_id"`
+	SentID    string     `json:"sent_id,omitempty"`
+	Type      string     `json:"type"`
+	OrderID   string     `json:"order_id"`
+	BodyHash  string     `json:"body_sha256"`
+	From      string     `json:"from_queue"`
+	To        string     `json:"to_queue,omitempty"`
+	File      string     `json:"to_file,omitempty"`
+}
+
+// HistoryQuery says which lines are wanted; what is empty chooses nothing.
+type HistoryQuery struct {
+	Order, Message string
+	Run            uuid.UUID
+	Since          time.Time
+	Limit          int
+}
+
+// Entries returns lines of the history, the newest first.
+func (h *History) Entries(ctx context.Context, q HistoryQuery) ([]Entry, error) {
+	rows, err := h.DB.Query(ctx, `
+		SELECT at, who, run_id, plan_id, action, outcome, message_id, sent_id, type, order_id, encode(body_hash, 'hex'), from_queue, to_queue, to_file
+		FROM history
+		WHERE ($1 = '' OR order_id = $1) AND ($2 = '' OR message_id = $2 OR sent_id = $2)
+		  AND ($3::uuid IS NULL OR run_id = $3) AND ($4::timestamptz IS NULL OR at >= $4)
+		ORDER BY id DESC LIMIT $5`, q.Order, q.Message, orNull(q.Run), orNull(q.Since), q.Limit)
+	if err != nil {
+		return nil, fmt.Errorf("read the history: %w", err)
+	}
+	entries, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Entry])
+	if err != nil {
+		return nil, fmt.Errorf("read the history: %w", err)
+	}
+	return entries, nil
+}
+
+// Act is what one call of a command has done with the dead letters of one queue.
+type Act struct {
+	At       time.Time  `json:"at"` // of the last message
+	Who      string     `json:"who"`
+	RunID    uuid.UUID  `json:"run_id"`
+	PlanID   *uuid.UUID `json:"plan_id,omitempty"`
+	Action   string     `json:"action"`
+	Outcome  string     `json:"outcome"`
+	Messages int        `json:"messages"`
+	From     string     `json:"from_queue"`
+	To       string     `json:"to_queue,omitempty"`
+	File     string     `json:"to_file,omitempty"`
+}
+
+// Acts returns what was done, the newest first.
+func (h *History) Acts(ctx context.Context, since time.Time, limit int) ([]Act, error) {
+	rows, err := h.DB.Query(ctx, `
+		SELECT max(at), who, run_id, plan_id, action, outcome, count(*), from_queue, to_queue, to_file
+		FROM history WHERE $1::timestamptz IS NULL OR at >= $1
+		GROUP BY who, run_id, plan_id, action, outcome, from_queue, to_queue, to_file
+		ORDER BY max(id) DESC LIMIT $2`, orNull(since), limit)
+	if err != nil {
+		return nil, fmt.Errorf("read the history: %w", err)
+	}
+	acts, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Act])
+	if err != nil {
+		return nil, fmt.Errorf("read the history: %w", err)
+	}
+	return acts, nil
+}
+
+func orNull[T comparable](v T) any {
+	if v == *new(T) {
+		return nil
+	}
+	return v
+}
+
+// storable is a text from a message as Postgres can have it.
+func storable(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+}
