@@ -67,6 +67,9 @@ var ErrWorn = errors.New("each look counts as a delivery, and RabbitMQ drops a m
 	"on RabbitMQ 4 unless the queue or a policy says otherwise; set RABBITMQ_MANAGEMENT_URL, so that the limit is known, or a policy with a higher " +
 	"delivery-limit on the queue, and use --force-queue")
 
+// liveFor is for how long a queue has consumers before it is taken for one whose messages are under way.
+const liveFor = 2 * time.Second
+
 // ErrLive tells of a queue whose messages are under way.
 var ErrLive = errors.New("it has consumers, so its messages are under way, not dead; to take them away nevertheless, use --force-queue")
 
@@ -99,17 +102,35 @@ func claimOf(ctx context.Context, b *broker.Broker, from Source) (*broker.Claim,
 
 func (r *reader) open(ctx context.Context, b *broker.Broker, from Source) (err error) {
 	if from.Foreign && !from.Force { // nobody else may consume from one of package flow's
-		_, consumers, err := b.Inspect(ctx, from.Queue)
-		if err != nil && !errors.Is(err, broker.ErrNoQueue) {
+		if err := isDead(ctx, b, from.Queue); err != nil {
 			return err
-		}
-		if consumers > 0 {
-			return ErrLive
 		}
 	}
 	r.began = time.Now()
 	r.getter, err = b.NewGetter(ctx, from.Queue)
 	return err
+}
+
+// isDead is ErrLive where a queue has consumers for a while. Right after another command RabbitMQ may still count what that has used.
+func isDead(ctx context.Context, b *broker.Broker, queue string) error {
+	for until := time.Now().Add(liveFor); ; {
+		_, consumers, err := b.Inspect(ctx, queue)
+		switch {
+		case errors.Is(err, broker.ErrNoQueue):
+			return nil
+		case err != nil:
+			return err
+		case consumers == 0:
+			return nil
+		case time.Now().After(until):
+			return ErrLive
+		}
+		select {
+		case <-time.After(liveFor / 20):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // next takes a message; it is nil at the end.
