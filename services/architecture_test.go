@@ -30,7 +30,7 @@ var layers = map[string][]string{
 	"event": {}, "telemetry": {}, "postgres": {}, "broker": {}, "devstack": {},
 	"flow":    {"event", "broker", "postgres", "telemetry"},
 	"httpapi": {"event", "broker", "postgres", "telemetry"},
-	"dlq":     {"broker", "flow"},
+	"dlq":     {"broker", "event", "flow"},
 }
 
 // services that know each other by events only; the binary, the proof of their promises and the test of all their rules know all.
