@@ -108,10 +108,12 @@ func (p *Publisher) run() {
 			p.current.Store(s)
 			p.once.Do(func() { close(p.began) })
 			err = s.serve(ctx)
+			if isCode(err, amqp.AccessRefused) {
+				p.refused.Store(true) // before anybody is told that what he has sent is lost
+			}
 			s.fail(err)
 			p.current.Store(nil)
 			if isCode(err, amqp.AccessRefused) {
-				p.refused.Store(true)
 				err = fmt.Errorf("publish: the user needs to write the exchange: %w", err)
 			}
 			p.blocked.Store(false)

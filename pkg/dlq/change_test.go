@@ -625,10 +625,33 @@ func TestPlanOfTwins(t *testing.T) {
 	if got, err := Apply(t.Context(), b.broker, plan, job); err != nil || got.Count(DiedAgain) != 1 || len(got.Missing) != 1 || got.Before+len(got.Changed) > 0 {
 		t.Errorf("one has died again: %+v, %v", got, err)
 	}
+	if got, err := Apply(t.Context(), b.broker, plan, job); err != nil || got.Count(DiedAgain) != 1 || len(got.Missing) != 1 {
+		t.Errorf("once more: %+v, %v", got, err)
+	}
 	plan.Messages = plan.Messages[:1]
 	b.publish(again)
 	if got, err := Apply(t.Context(), b.broker, plan, job); err != nil || got.Count(DiedAgain) != 1 || got.Count(Unmatched) != 1 || len(got.Missing)+got.Before+len(got.Changed) > 0 {
 		t.Errorf("one is planned: %+v, %v", got, err)
+	}
+}
+
+// What this very run has replayed does not stand for its twin, which somebody has taken away.
+func TestPlanOfATwinThatIsMissing(t *testing.T) {
+	b := newBench(t)
+	_, historyDB := b.database()
+	b.publish(deadLetter("twin", work), deadLetter("twin", work), deadLetter("", work))
+	plan, _, err := MakePlan(t.Context(), b.broker, Job{From: []Source{{Queue: dead}}})
+	if err != nil || len(plan.Messages) != 3 {
+		t.Fatalf("%+v, %v", plan, err)
+	}
+	b.empty(dead)
+	other := deadLetter("", work)
+	other.Body = []byte("another")
+	b.publish(deadLetter("twin", work), other)
+	job := Job{From: []Source{{Queue: dead}}, History: &History{DB: historyDB, Who: "x", Plan: plan.ID}}
+	got, err := Apply(t.Context(), b.broker, plan, job)
+	if err != nil || got.Count(Replayed) != 1 || len(got.Missing) != 2 || got.Before+len(got.Changed) > 0 {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 

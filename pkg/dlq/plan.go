@@ -217,15 +217,16 @@ func Apply(ctx context.Context, b *broker.Broker, p Plan, j Job) (Applied, error
 	if len(left) == 0 {
 		return applied, nil
 	}
-	done, err := j.History.applied(ctx, p.ID)
+	done, err := j.History.applied(ctx, p.ID, run.ID)
 	if err != nil {
 		return applied, err
 	}
 	for _, m := range left {
 		switch {
-		case done[keyInHistory(m)]:
+		case done[keyInHistory(m)] > 0:
+			done[keyInHistory(m)]--
 			applied.Before++
-		case open.places[place{m.DLQ, m.ID}].other:
+		case open.others[place{m.DLQ, m.ID}]:
 			applied.Changed = append(applied.Changed, m)
 		default:
 			applied.Missing = append(applied.Missing, m)
@@ -238,52 +239,60 @@ func Apply(ctx context.Context, b *broker.Broker, p Plan, j Job) (Applied, error
 type openPlan struct {
 	open   map[Planned]int
 	queues map[string]int
-	places map[place]*planned
+	kin    map[Planned]*kin // by kinOf
+	others map[place]bool   // the places of the plan; true where there is a message with another body or target
 }
 
-// place is where messages are, by their id.
+// place is where messages are that have an id.
 type place struct{ queue, id string }
 
-// planned is what was planned of the messages in a place, and not met yet.
-type planned struct {
+// kin is messages that differ in nothing but how often they were replayed.
+type kin struct {
 	open    int
-	replays int64 // how often they had been replayed, at least
+	replays int64 // how often they had been replayed when they were planned, at least
 	again   int   // so many have died again since
-	other   bool  // there is one with another body or target
+}
+
+func kinOf(key Planned) Planned {
+	key.Replays = 0
+	return key
 }
 
 func newOpenPlan(p Plan) *openPlan {
-	o := &openPlan{open: make(map[Planned]int, len(p.Messages)), queues: map[string]int{}, places: make(map[place]*planned, len(p.Messages))}
+	n := len(p.Messages)
+	o := &openPlan{open: make(map[Planned]int, n), queues: map[string]int{}, kin: make(map[Planned]*kin, n), others: make(map[place]bool, n)}
 	for _, m := range p.Messages {
 		o.open[m.key()]++
 		o.queues[m.DLQ]++
-		here := o.places[place{m.DLQ, m.ID}]
-		if here == nil {
-			here = &planned{replays: m.Replays}
-			o.places[place{m.DLQ, m.ID}] = here
+		o.others[place{m.DLQ, m.ID}] = false
+		k := o.kin[kinOf(m.key())]
+		if k == nil {
+			k = &kin{replays: m.Replays}
+			o.kin[kinOf(m.key())] = k
 		}
-		here.open++
-		here.replays = min(here.replays, m.Replays)
+		k.open++
+		k.replays = min(k.replays, m.Replays)
 	}
 	return o
 }
 
 // take tells whether a letter is one of those that are still open, which it is not any more then: Replayed is what is to be done with it.
 func (o *openPlan) take(queue string, l *Letter) Fate {
-	key, here := keyOf(queue, l), o.places[place{queue, l.ID}]
+	key := keyOf(queue, l)
+	k := o.kin[kinOf(key)]
 	switch {
-	case here == nil:
-		return Unmatched
 	case o.open[key] > 0:
 		o.open[key]--
 		o.queues[queue]--
-		here.open--
+		k.open--
 		return Replayed
-	case l.ID != "" && l.Replays > here.replays && here.again < here.open:
-		here.again++
+	case k != nil && l.Replays > k.replays && k.again < k.open:
+		k.again++
 		return DiedAgain
 	}
-	here.other = true
+	if _, planned := o.others[place{queue, l.ID}]; planned && l.ID != "" && k == nil {
+		o.others[place{queue, l.ID}] = true
+	}
 	return Unmatched
 }
 
@@ -293,16 +302,16 @@ func (o *openPlan) done(queue string) bool { return o.queues[queue] == 0 }
 // left lists what was not met, and has not died again either.
 func (o *openPlan) left(p Plan) (left []Planned) {
 	for _, m := range slices.Backward(p.Messages) {
-		here := o.places[place{m.DLQ, m.ID}]
-		switch key := m.key(); {
-		case o.open[key] == 0:
+		key := m.key()
+		if o.open[key] == 0 {
 			continue
-		case here.again > 0:
-			here.again--
-		default:
-			left = append(left, m)
 		}
-		o.open[m.key()]--
+		o.open[key]--
+		if k := o.kin[kinOf(key)]; k.again > 0 {
+			k.again--
+			continue
+		}
+		left = append(left, m)
 	}
 	slices.Reverse(left)
 	return left
@@ -316,23 +325,26 @@ func keyInHistory(p Planned) Planned {
 // undefinedTable is Postgres's code for a table that is not there.
 const undefinedTable = "42P01"
 
-// applied lists what was done of a plan.
-func (h *History) applied(ctx context.Context, plan uuid.UUID) (map[Planned]bool, error) {
+// applied counts what was done of a plan, by other runs than this one.
+func (h *History) applied(ctx context.Context, plan uuid.UUID, but string) (map[Planned]int, error) {
 	if h == nil || h.DB == nil {
 		return nil, nil
 	}
 	rows, err := h.DB.Query(ctx, `
-		SELECT DISTINCT from_queue, message_id, encode(body_hash, 'hex'), to_queue FROM history WHERE plan_id = $1 AND outcome = $2`, plan, Replayed)
+		SELECT from_queue, message_id, encode(body_hash, 'hex'), to_queue, count(*)
+		FROM history WHERE plan_id = $1 AND outcome = $2 AND run_id::text <> $3
+		GROUP BY from_queue, message_id, body_hash, to_queue`, plan, Replayed, but)
 	if err != nil {
 		return nil, fmt.Errorf("read the history: %w", err)
 	}
-	done := map[Planned]bool{}
+	done := map[Planned]int{}
 	for rows.Next() {
 		var p Planned
-		if err := rows.Scan(&p.DLQ, &p.ID, &p.Hash, &p.Target); err != nil {
+		var n int
+		if err := rows.Scan(&p.DLQ, &p.ID, &p.Hash, &p.Target, &n); err != nil {
 			return nil, fmt.Errorf("read the history: %w", err)
 		}
-		done[p] = true
+		done[p] = n
 	}
 	if refused, ok := errors.AsType[*pgconn.PgError](rows.Err()); ok && refused.Code == undefinedTable {
 		return nil, nil // nothing was done yet

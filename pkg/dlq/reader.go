@@ -97,7 +97,11 @@ func newReader(ctx context.Context, b *broker.Broker, from Source, step int, cla
 func claimOf(ctx context.Context, b *broker.Broker, from Source) (*broker.Claim, error) {
 	patient, stop := context.WithTimeout(ctx, cmp.Or(from.Wait, claimPatience))
 	defer stop()
-	return b.Claim(patient, from.Queue)
+	claim, err := b.Claim(patient, from.Queue)
+	if err != nil && ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	return claim, err
 }
 
 func (r *reader) open(ctx context.Context, b *broker.Broker, from Source) (err error) {

@@ -43,7 +43,6 @@ type Config struct {
 	Prefetch       int             // messages held by one worker, at most; 2000
 	Linger         time.Duration   // how long a batch of a busy queue may wait to grow, if nothing is late; 5 ms
 	InboxRetention time.Duration   // how long handled events are remembered; 14 days
-	ForgetEvery    time.Duration   // how often it is looked which days of the inbox nobody needs any more; an hour
 	DrainTimeout   time.Duration   // how long Run takes to finish what is in hand when it is stopped; 20 s
 	Patience       time.Duration   // how long Run waits, before it has begun, for servers that come and go; 0: one try
 }
@@ -57,7 +56,6 @@ func (c Config) withDefaults() Config {
 	c.Prefetch = cmp.Or(c.Prefetch, 2000)
 	c.Linger = cmp.Or(c.Linger, 5*time.Millisecond)
 	c.InboxRetention = cmp.Or(c.InboxRetention, 14*24*time.Hour)
-	c.ForgetEvery = cmp.Or(c.ForgetEvery, time.Hour)
 	c.DrainTimeout = cmp.Or(c.DrainTimeout, 20*time.Second)
 	return c
 }

@@ -16,13 +16,15 @@ import (
 )
 
 const (
-	day           = 24 * time.Hour
-	daysAhead     = 3
-	retentionLock = 0x6f66 // "of": one process at a time makes partitions of a schema
-	partitionName = "inbox_20060102"
-	// restBetweenLooks is how many times as long as ForgetEvery it is waited after a look that has found old dead letters. Each look counts as
-	// a delivery, and a policy may have given the queue a limit of those.
-	restBetweenLooks = 24
+	day              = 24 * time.Hour
+	daysAhead        = 3
+	retentionEvery   = time.Hour
+	retentionLock    = 0x6f66 // "of": one process at a time makes partitions of a schema
+	partitionName    = "inbox_20060102"
+	restBetweenLooks = day - retentionEvery // with the next turn, once a day
+
+	// A message that was delivered so often may be near its end, where RabbitMQ's own limit of 20 applies; one that has outlived that is not.
+	wornFrom, wornTo = 12, 20
 
 	claimPatience = 2 * time.Second
 	looksAtMost   = 10_000 // dead letters looked at, to find the oldest; with more, nothing is dropped
@@ -90,18 +92,14 @@ func partitions(ctx context.Context, db interface {
 
 // keepInbox makes the partitions of the days to come and drops those that nobody needs any more, now and then.
 func (s *Service) keepInbox(ctx context.Context) {
-	unneeded, next := map[time.Time]bool{}, time.Time{}
+	f := forgetting{service: s, worn: map[string]int{}}
 	for {
-		if !time.Now().Before(next) {
-			again, err := s.dropOldPartitions(ctx, unneeded)
-			if err != nil && ctx.Err() == nil {
+		if !time.Now().Before(f.next) {
+			if err := f.dropOld(ctx); err != nil && ctx.Err() == nil {
 				s.cfg.Log.Warn("old inbox partitions not dropped", "error", err)
 			}
-			if !again && err == nil {
-				next = time.Now().Add(restBetweenLooks * s.cfg.ForgetEvery)
-			}
 		}
-		if !sleep(ctx, s.cfg.ForgetEvery) {
+		if !sleep(ctx, retentionEvery) {
 			return
 		}
 		if err := s.inbox.prepare(ctx, s.cfg); err != nil && ctx.Err() == nil {
@@ -110,14 +108,21 @@ func (s *Service) keepInbox(ctx context.Context) {
 	}
 }
 
-// dropOldPartitions drops the days that nobody has needed for two looks in a row, and tells whether a second look is due. One look may miss
-// a dead letter that a command holds at that moment, to put it back.
-func (s *Service) dropOldPartitions(ctx context.Context, unneeded map[time.Time]bool) (again bool, err error) {
+// forgetting drops old days of an inbox. It looks into dead-letter queues for that as rarely as it can: each look counts as a delivery, and a
+// policy may have given a queue a limit of those.
+type forgetting struct {
+	service *Service
+	worn    map[string]int // queues that are not looked into before their depth is another one
+	next    time.Time      // look
+}
+
+// dropOld drops the days that are not to be remembered, and of which there is no dead letter.
+func (f *forgetting) dropOld(ctx context.Context) error {
+	s := f.service
 	existing, err := partitions(ctx, s.cfg.DB)
 	if err != nil {
-		return false, err
+		return err
 	}
-	var errs []error
 	keep := s.inbox.window.Load().from
 	for d := range existing {
 		if !d.Before(keep) {
@@ -125,25 +130,21 @@ func (s *Service) dropOldPartitions(ctx context.Context, unneeded map[time.Time]
 		}
 	}
 	if len(existing) == 0 {
-		return true, nil // there may be one in an hour, and that costs no look
+		return nil
 	}
-	oldest, err := s.oldestDeadLetter(ctx)
+	f.next = time.Now().Add(restBetweenLooks)
+	oldest, err := f.oldestDeadLetter(ctx)
 	if err != nil {
-		return false, err
+		return err
 	}
+	var errs []error
 	for d := range existing {
-		switch needed := d.Add(day).After(oldest); {
-		case needed:
-			delete(unneeded, d)
-		case !unneeded[d]:
-			unneeded[d], again = true, true
-		default:
-			delete(unneeded, d)
+		if !d.Add(day).After(oldest) {
 			s.inbox.forgetDay(d)
 			errs = append(errs, s.dropPartition(ctx, d.Format(partitionName)))
 		}
 	}
-	return again, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
 // dropPartition detaches first, which waits for nobody and stops nobody. Another process may do the same at any moment between the
@@ -165,11 +166,11 @@ func (s *Service) dropPartition(ctx context.Context, name string) error {
 }
 
 // oldestDeadLetter tells when the oldest event in the service's dead-letter queues was made: the far future where there is none,
-// the far past where there are too many to look at, or where an operator's command holds some.
-func (s *Service) oldestDeadLetter(ctx context.Context) (time.Time, error) {
+// the far past where nobody can tell.
+func (f *forgetting) oldestDeadLetter(ctx context.Context) (time.Time, error) {
 	oldest := time.Unix(math.MaxInt32, 0)
-	for _, sub := range s.subscriptions {
-		made, err := oldestIn(ctx, s.cfg.Broker, broker.DeadLetterQueue(sub.Queue))
+	for _, sub := range f.service.subscriptions {
+		made, err := f.oldestIn(ctx, broker.DeadLetterQueue(sub.Queue))
 		if err != nil {
 			return time.Time{}, err
 		}
@@ -180,8 +181,8 @@ func (s *Service) oldestDeadLetter(ctx context.Context) (time.Time, error) {
 	return oldest, nil
 }
 
-func oldestIn(ctx context.Context, b *broker.Broker, queue string) (time.Time, error) {
-	oldest := time.Unix(math.MaxInt32, 0)
+func (f *forgetting) oldestIn(ctx context.Context, queue string) (time.Time, error) {
+	oldest, b := time.Unix(math.MaxInt32, 0), f.service.cfg.Broker
 	patient, stop := context.WithTimeout(ctx, claimPatience)
 	defer stop()
 	claim, err := b.Claim(patient, queue)
@@ -192,23 +193,27 @@ func oldestIn(ctx context.Context, b *broker.Broker, queue string) (time.Time, e
 		return oldest, err
 	}
 	defer claim.Release()
-	// To take a part of a queue and to give that back could change the order.
-	if depth, err := b.Depth(ctx, queue); err != nil || depth > looksAtMost {
-		return time.Time{}, err
+	depth, err := b.Depth(ctx, queue)
+	if worn, found := f.worn[queue]; err != nil || depth > looksAtMost || found && worn == depth {
+		return time.Time{}, err // to take a part of a queue and to give that back could change the order
 	}
 	getter, err := b.NewGetter(ctx, queue)
 	if err != nil {
 		return oldest, err
 	}
 	defer getter.Close()
-	for range looksAtMost {
+	delete(f.worn, queue)
+	for {
 		d, err := getter.Next()
 		if err != nil || d == nil {
 			return oldest, err
+		}
+		if times, _ := d.Headers["x-delivery-count"].(int64); wornFrom <= times && times <= wornTo {
+			f.worn[queue] = depth
+			oldest = time.Time{}
 		}
 		if id, err := uuid.Parse(d.ID); err == nil && event.IDTime(id).Before(oldest) {
 			oldest = event.IDTime(id)
 		}
 	}
-	return time.Time{}, nil
 }

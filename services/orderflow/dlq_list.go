@@ -114,7 +114,10 @@ func lookAt(ctx context.Context, b *broker.Broker, from dlq.Source) listed {
 		line.Exists = false
 	case errors.Is(err, broker.ErrClaimed):
 		line.InUse = true
-		if line.Depth, err = b.Depth(ctx, from.Queue); err != nil {
+		line.Depth, err = b.Depth(ctx, from.Queue)
+		if errors.Is(err, broker.ErrNoQueue) {
+			line.Exists, line.InUse = false, false
+		} else if err != nil {
 			line.Error = err.Error()
 		}
 	case err != nil:

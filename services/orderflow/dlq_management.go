@@ -25,8 +25,9 @@ type managedQueue struct {
 	Name           string
 	Type           string
 	Arguments      map[string]any
-	Policy         string // their names
-	OperatorPolicy string `json:"operator_policy"`
+	Policy         string         // their names
+	OperatorPolicy string         `json:"operator_policy"`
+	Effective      map[string]any `json:"effective_policy_definition"` // of both; not all brokers tell it
 
 	settings []map[string]any // of the arguments and the policies
 	unknown  bool             // there is a policy of which nobody knows what it says
@@ -56,12 +57,12 @@ func managedQueues(cmd *cobra.Command, b *broker.Broker) []managedQueue {
 	var policies, operatorPolicies []policy
 	for what, list := range map[string]*[]policy{"policies": &policies, "operator-policies": &operatorPolicies} {
 		if err := askManagement(ctx, fmt.Sprintf(api, what), list); err != nil {
-			fmt.Fprintf(cmd.ErrOrStderr(), "going on without %s: RABBITMQ_MANAGEMENT_URL: %v\n", what, err)
+			fmt.Fprintf(cmd.ErrOrStderr(), "going on without %s: RABBITMQ_MANAGEMENT_URL: %v; its user needs the tag policymaker\n", what, err)
 		}
 	}
 	for i := range queues {
 		q := &queues[i]
-		q.settings = []map[string]any{q.Arguments}
+		q.settings = []map[string]any{q.Arguments, q.Effective}
 		q.add(q.Policy, policies)
 		q.add(q.OperatorPolicy, operatorPolicies)
 	}
@@ -75,7 +76,7 @@ func (q *managedQueue) add(name string, all []policy) {
 	}
 	at := slices.IndexFunc(all, func(p policy) bool { return p.Name == name })
 	if at < 0 {
-		q.unknown = true
+		q.unknown = q.unknown || len(q.Effective) == 0
 		return
 	}
 	q.settings = append(q.settings, all[at].Definition)
@@ -121,7 +122,7 @@ func deadLetterQueuesOfOthers(queues []managedQueue) (others []string) {
 }
 
 // lives is the delivery limit of a queue: the lowest that anybody has set; less than 0 where it has none, 0 where nobody has said anything and
-// the broker's own applies.
+// the broker's own applies. Where there is a policy and nobody knows what it says, that of another program's queue counts as the broker's own.
 func (q *managedQueue) lives() int {
 	if q.Type != "quorum" {
 		return -1
@@ -135,7 +136,7 @@ func (q *managedQueue) lives() int {
 			}
 		}
 	}
-	if q.unknown {
+	if q.unknown && !slices.Contains(workQueues(), workQueue(q.Name)) {
 		least, set = min(least, dlq.DefaultLives), true
 	}
 	switch {

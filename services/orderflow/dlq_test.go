@@ -521,15 +521,17 @@ func TestDeliveryLimits(t *testing.T) {
 	for text, want := range map[string]int{
 		`{"type":"classic","arguments":{"x-delivery-limit":5}}`: -1,
 		`{"type":"quorum"}`: 0,
-		`{"type":"quorum","arguments":{"x-delivery-limit":50}}`:                  50,
-		`{"type":"quorum","arguments":{"x-delivery-limit":50},"policy":"five"}`:  5,
-		`{"type":"quorum","arguments":{"x-delivery-limit":50},"policy":"other"}`: dlq.DefaultLives,
-		`{"type":"quorum","policy":"none"}`:                                      -1,
-		`{"type":"quorum","policy":"none","operator_policy":"five"}`:             5,
-		`{"type":"quorum","arguments":{"x-delivery-limit":0}}`:                   1,
+		`{"type":"quorum","arguments":{"x-delivery-limit":50}}`:                                                                     50,
+		`{"type":"quorum","arguments":{"x-delivery-limit":50},"policy":"five"}`:                                                     5,
+		`{"type":"quorum","arguments":{"x-delivery-limit":50},"policy":"other"}`:                                                    dlq.DefaultLives,
+		`{"type":"quorum","arguments":{"x-delivery-limit":50},"policy":"other","effective_policy_definition":{"delivery-limit":7}}`: 7,
+		`{"name":"payment.order-placed.dlq","type":"quorum","arguments":{"x-delivery-limit":50},"policy":"other"}`:                  50,
+		`{"type":"quorum","policy":"none"}`:                                                                                         -1,
+		`{"type":"quorum","policy":"none","operator_policy":"five"}`:                                                                5,
+		`{"type":"quorum","arguments":{"x-delivery-limit":0}}`:                                                                      1,
 	} {
 		q := unmarshal[managedQueue](t, text)
-		q.settings = []map[string]any{q.Arguments}
+		q.settings = []map[string]any{q.Arguments, q.Effective}
 		q.add(q.Policy, said)
 		q.add(q.OperatorPolicy, said)
 		if q.lives() != want {
