@@ -147,6 +147,7 @@ for queue in "${queues[@]}"; do
   expect "  replays that $queue knows of" '1' "$(dlq show --json "$queue" | jq '.messages[].replays')"
   manage -X DELETE "$ui/api/queues/orderflow/$queue.dlq/contents"
 done
+expect 'replays in the history' "${#queues[@]}" "$(dlq history --json | jq '[.runs[].messages] | add')"
 
 echo '# addresses and rights'
 expect 'reached from outside' '127.0.0.1:15672 127.0.0.1:8080' "$(docker compose ps --format json |

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs once, when the database's volume is made: a role and a schema of its own for each service, named as the
-# service (schema orders: ORDER is a reserved word), and `operator`, which may read everything and change nothing.
+# service (schema orders: ORDER is a reserved word), and `operator`, which may read everything and change nothing but
+# the history of what it does with dead letters, in the schema dlq.
 set -eu
 
 psql -v ON_ERROR_STOP=1 --no-psqlrc -U "${POSTGRES_USER:-postgres}" -d "$POSTGRES_DB" <<'SQL'
@@ -24,6 +25,7 @@ CREATE SCHEMA orders AUTHORIZATION "order";
 CREATE SCHEMA payment AUTHORIZATION payment;
 CREATE SCHEMA inventory AUTHORIZATION inventory;
 CREATE SCHEMA shipping AUTHORIZATION shipping;
+CREATE SCHEMA dlq AUTHORIZATION operator;
 
 -- The tables come later, with each service's migrations: what a service makes, operator may read.
 GRANT USAGE ON SCHEMA orders, payment, inventory, shipping TO operator;
