@@ -45,13 +45,12 @@ type Planned struct {
 	Verdict Verdict `json:"verdict,omitempty"`
 }
 
-const planVersion = 1
+const (
+	planVersion = 1
+	maxSame     = 1000 // texts
+)
 
-// key is what a planned message is found by.
-func (p Planned) key() Planned {
-	return Planned{DLQ: p.DLQ, ID: p.ID, Hash: p.Hash, Replays: p.Replays, Target: p.Target}
-}
-
+// keyOf is what a planned message is found by.
 func keyOf(queue string, l *Letter) Planned {
 	return Planned{DLQ: queue, ID: l.ID, Hash: bodyHash(l), Replays: l.Replays, Target: l.Queue}
 }
@@ -172,6 +171,7 @@ func readMessages(in *json.Decoder, p *Plan) error {
 	if err := expect(in, json.Delim('[')); err != nil {
 		return err
 	}
+	same := map[string]string{} // most messages have these texts in common
 	for in.More() {
 		var m Planned
 		if err := in.Decode(&m); err != nil {
@@ -179,6 +179,13 @@ func readMessages(in *json.Decoder, p *Plan) error {
 		}
 		if hash, err := hex.DecodeString(m.Hash); m.DLQ == "" || err != nil || len(hash) != sha256.Size {
 			return fmt.Errorf("message %d has no queue, or no SHA-256 of its body", len(p.Messages)+1)
+		}
+		for _, text := range []*string{&m.DLQ, &m.Target, &m.Type} {
+			if known, ok := same[*text]; ok {
+				*text = known
+			} else if len(same) < maxSame {
+				same[*text] = *text
+			}
 		}
 		p.Messages = append(p.Messages, m)
 	}
@@ -226,7 +233,7 @@ func Apply(ctx context.Context, b *broker.Broker, p Plan, j Job) (Applied, error
 		case done[keyInHistory(m)] > 0:
 			done[keyInHistory(m)]--
 			applied.Before++
-		case open.others[place{m.DLQ, m.ID}]:
+		case open.others[m.place()]:
 			applied.Changed = append(applied.Changed, m)
 		default:
 			applied.Missing = append(applied.Missing, m)
@@ -235,63 +242,77 @@ func Apply(ctx context.Context, b *broker.Broker, p Plan, j Job) (Applied, error
 	return applied, nil
 }
 
-// openPlan is what of a plan was not met yet.
+// openPlan is what of a plan was not met yet. There may be very many messages, so they are known by fingerprints.
 type openPlan struct {
-	open   map[Planned]int
+	open   map[fingerprint]int32 // by all that a message is found by
 	queues map[string]int
-	kin    map[Planned]*kin // by kinOf
-	others map[place]bool   // the places of the plan; true where there is a message with another body or target
+	kin    map[fingerprint]kin  // by all but how often it was replayed
+	others map[fingerprint]bool // by queue and id; true where there is a message with another body or target
 }
 
-// place is where messages are that have an id.
-type place struct{ queue, id string }
+// fingerprint stands for some texts. That two of them have the same does not happen.
+type fingerprint [16]byte
+
+func fingerprintOf(texts ...string) fingerprint {
+	sum := sha256.New()
+	for _, text := range texts {
+		fmt.Fprintf(sum, "%d %s", len(text), text)
+	}
+	return fingerprint(sum.Sum(nil)[:16])
+}
+
+func (p Planned) whole() fingerprint {
+	return fingerprintOf(p.DLQ, p.ID, p.Hash, p.Target, strconv.FormatInt(p.Replays, 10))
+}
+func (p Planned) family() fingerprint { return fingerprintOf(p.DLQ, p.ID, p.Hash, p.Target) }
+func (p Planned) place() fingerprint  { return fingerprintOf(p.DLQ, p.ID) }
 
 // kin is messages that differ in nothing but how often they were replayed.
 type kin struct {
-	open    int
+	open    int32
+	again   int32 // so many have died again since
 	replays int64 // how often they had been replayed when they were planned, at least
-	again   int   // so many have died again since
-}
-
-func kinOf(key Planned) Planned {
-	key.Replays = 0
-	return key
 }
 
 func newOpenPlan(p Plan) *openPlan {
 	n := len(p.Messages)
-	o := &openPlan{open: make(map[Planned]int, n), queues: map[string]int{}, kin: make(map[Planned]*kin, n), others: make(map[place]bool, n)}
+	o := &openPlan{
+		open: make(map[fingerprint]int32, n), queues: map[string]int{}, kin: make(map[fingerprint]kin, n), others: make(map[fingerprint]bool, n),
+	}
 	for _, m := range p.Messages {
-		o.open[m.key()]++
+		o.open[m.whole()]++
 		o.queues[m.DLQ]++
-		o.others[place{m.DLQ, m.ID}] = false
-		k := o.kin[kinOf(m.key())]
-		if k == nil {
-			k = &kin{replays: m.Replays}
-			o.kin[kinOf(m.key())] = k
+		if m.ID != "" {
+			o.others[m.place()] = false
+		}
+		k, known := o.kin[m.family()]
+		if !known || m.Replays < k.replays {
+			k.replays = m.Replays
 		}
 		k.open++
-		k.replays = min(k.replays, m.Replays)
+		o.kin[m.family()] = k
 	}
 	return o
 }
 
 // take tells whether a letter is one of those that are still open, which it is not any more then: Replayed is what is to be done with it.
 func (o *openPlan) take(queue string, l *Letter) Fate {
-	key := keyOf(queue, l)
-	k := o.kin[kinOf(key)]
+	m := keyOf(queue, l)
+	k, related := o.kin[m.family()]
 	switch {
-	case o.open[key] > 0:
-		o.open[key]--
+	case o.open[m.whole()] > 0:
+		o.open[m.whole()]--
 		o.queues[queue]--
 		k.open--
+		o.kin[m.family()] = k
 		return Replayed
-	case k != nil && l.Replays > k.replays && k.again < k.open:
+	case related && l.Replays > k.replays && k.again < k.open:
 		k.again++
+		o.kin[m.family()] = k
 		return DiedAgain
 	}
-	if _, planned := o.others[place{queue, l.ID}]; planned && l.ID != "" && k == nil {
-		o.others[place{queue, l.ID}] = true
+	if _, planned := o.others[m.place()]; planned && !related {
+		o.others[m.place()] = true
 	}
 	return Unmatched
 }
@@ -302,13 +323,13 @@ func (o *openPlan) done(queue string) bool { return o.queues[queue] == 0 }
 // left lists what was not met, and has not died again either.
 func (o *openPlan) left(p Plan) (left []Planned) {
 	for _, m := range slices.Backward(p.Messages) {
-		key := m.key()
-		if o.open[key] == 0 {
+		if o.open[m.whole()] == 0 {
 			continue
 		}
-		o.open[key]--
-		if k := o.kin[kinOf(key)]; k.again > 0 {
+		o.open[m.whole()]--
+		if k := o.kin[m.family()]; k.again > 0 {
 			k.again--
+			o.kin[m.family()] = k
 			continue
 		}
 		left = append(left, m)
