@@ -6,8 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"net/http"
-	"net/url"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -18,7 +16,6 @@ import (
 
 	"orderflow/pkg/broker"
 	"orderflow/pkg/devstack/devtest"
-	"orderflow/pkg/dlq"
 	"orderflow/pkg/flow"
 )
 
@@ -471,71 +468,5 @@ func runUntil(t *testing.T, kill <-chan struct{}, binary string, args ...string)
 		cmd.Process.Kill()
 		<-ended
 		return
-	}
-}
-
-// TestDeliveryLimitOfAPolicy: before a dead letter loses its last life by being looked at, the commands refuse.
-func TestDeliveryLimitOfAPolicy(t *testing.T) {
-	d := newDeadLetters(t)
-	d.add(placed, placed, flow.ReasonExhausted, "1", "2")
-	t.Setenv("RABBITMQ_MANAGEMENT_URL", d.env.ManagementURL)
-	call(t, exitDone, "dlq", "show", placed)
-	ui := "/policies/" + url.PathEscape(d.broker.VirtualHost()) + "/low"
-	setPolicy(t, d.env.ManagementURL+"/api"+ui, `{"pattern":".*","apply-to":"queues","definition":{"delivery-limit":10}}`)
-	var said string
-	for look := 0; ; look++ {
-		var out, errs bytes.Buffer
-		if run(t.Context(), []string{"dlq", "show", placed}, strings.NewReader(""), &out, &errs) != exitDone {
-			said = errs.String()
-			break
-		}
-		if look == 20 {
-			t.Fatal("20 looks at a queue whose limit is 10")
-		}
-	}
-	contains(t, said, "delivery limit", "--force-queue")
-	if depth, err := d.broker.Depth(t.Context(), placed+".dlq"); err != nil || depth != 2 {
-		t.Errorf("%d are left, %v", depth, err)
-	}
-}
-
-func setPolicy(t *testing.T, address, policy string) {
-	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, address, strings.NewReader(policy))
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response.Body.Close()
-	if response.StatusCode/100 != 2 {
-		t.Fatal(response.Status)
-	}
-}
-
-func TestDeliveryLimits(t *testing.T) {
-	said := []policy{{Name: "five", Definition: map[string]any{"delivery-limit": 5.0}}, {Name: "none", Definition: map[string]any{"delivery-limit": -1.0}}}
-	for text, want := range map[string]int{
-		`{"type":"classic","arguments":{"x-delivery-limit":5}}`: -1,
-		`{"type":"quorum"}`: 0,
-		`{"type":"quorum","arguments":{"x-delivery-limit":50}}`:                                                                     50,
-		`{"type":"quorum","arguments":{"x-delivery-limit":50},"policy":"five"}`:                                                     5,
-		`{"type":"quorum","arguments":{"x-delivery-limit":50},"policy":"other"}`:                                                    dlq.DefaultLives,
-		`{"type":"quorum","arguments":{"x-delivery-limit":50},"policy":"other","effective_policy_definition":{"delivery-limit":7}}`: 7,
-		`{"name":"payment.order-placed.dlq","type":"quorum","arguments":{"x-delivery-limit":50},"policy":"other"}`:                  50,
-		`{"type":"quorum","policy":"none"}`:                                                                                         -1,
-		`{"type":"quorum","policy":"none","operator_policy":"five"}`:                                                                5,
-		`{"type":"quorum","arguments":{"x-delivery-limit":0}}`:                                                                      1,
-	} {
-		q := unmarshal[managedQueue](t, text)
-		q.settings = []map[string]any{q.Arguments, q.Effective}
-		q.add(q.Policy, said)
-		q.add(q.OperatorPolicy, said)
-		if q.lives() != want {
-			t.Errorf("%s: %d, want %d", text, q.lives(), want)
-		}
 	}
 }
