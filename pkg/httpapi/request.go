@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"errors"
 	"io"
 	"mime"
@@ -155,23 +154,4 @@ func QueryText(c echo.Context, name string) (string, error) {
 		return "", invalidParameter(name, "is not text")
 	}
 	return given, nil
-}
-
-// ByOrder answers a query for what a service has of an order: GET …?order_id=, {name: […]}.
-func ByOrder[Row, View any](name string, read func(context.Context, uuid.UUID) ([]Row, error), view func(Row) View) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		orderID, err := QueryID(c, "order_id")
-		if err != nil {
-			return err
-		}
-		rows, err := read(c.Request().Context(), orderID)
-		if err != nil {
-			return err
-		}
-		views := make([]View, len(rows))
-		for i, row := range rows {
-			views[i] = view(row)
-		}
-		return JSON(c, http.StatusOK, map[string][]View{name: views})
-	}
 }

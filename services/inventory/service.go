@@ -1,12 +1,8 @@
 package inventory
 
 import (
-	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/labstack/echo/v4"
-
 	"orderflow/pkg/event"
 	"orderflow/pkg/flow"
-	"orderflow/pkg/httpapi"
 )
 
 // Name is the service's name, Schema its schema in the database and its folder of migrations.
@@ -30,11 +26,3 @@ func Subscriptions() []flow.Subscription {
 	}
 }
 
-// Routes adds the service's routes.
-func Routes(e *echo.Echo, db *pgxpool.Pool) {
-	a := api{db}
-	e.GET("/v1/reservations", httpapi.ByOrder("reservations", ofOrder(db), viewOf))
-	e.GET("/v1/stock", a.listStock)
-	e.GET("/v1/stock/:product_id", a.getStock)
-	e.PUT("/v1/stock/:product_id", a.putStock)
-}

@@ -1,11 +1,6 @@
 package order
 
 import (
-	"log/slog"
-
-	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/labstack/echo/v4"
-
 	"orderflow/pkg/event"
 	"orderflow/pkg/flow"
 )
@@ -37,15 +32,3 @@ func subscriptions(r reactions) []flow.Subscription {
 	}}
 }
 
-// Routes adds the service's routes. Orders are refused while maxOpen of the latest have not ended; 0 means never.
-func Routes(e *echo.Echo, db *pgxpool.Pool, runtime *flow.Service, metrics *Metrics, maxOpen int, log *slog.Logger) {
-	a := api{
-		db: db, runtime: runtime, placing: flow.NewGroup(runtime, placeAll(metrics)),
-		gate: &gate{db: db, limit: maxOpen, refused: metrics.refused, log: log},
-	}
-	e.POST("/v1/orders", a.place)
-	e.GET("/v1/orders", a.list)
-	e.GET("/v1/orders/:order_id", a.get)
-	e.POST("/v1/orders/:order_id/cancel", a.cancel)
-	e.GET("/v1/orders/:order_id/events", a.events)
-}

@@ -54,7 +54,7 @@ var services = []service{
 func wireOrder(p *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Pool) {
 	metrics := order.NewMetrics(p.registry)
 	order.Subscribe(runtime, metrics)
-	order.Routes(e, db, runtime, metrics, p.cfg.MaxOpenOrders, p.log.With("service", order.Name))
+	httpapi.Add(e, order.Routes(db, runtime, metrics, p.cfg.MaxOpenOrders, p.log.With("service", order.Name)))
 }
 
 func wirePayment(p *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Pool) {
@@ -63,7 +63,7 @@ func wirePayment(p *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Po
 		gateway = payment.NewHTTPGateway(p.cfg.GatewayURL, externalClient(p.cfg.GatewayCalls))
 	}
 	payment.Subscribe(runtime, gateway, flow.NewGuard("gateway", p.cfg.GatewayTimeout, p.cfg.GatewayCalls, p.metrics, p.log))
-	payment.Routes(e, db)
+	httpapi.Add(e, payment.Routes(db))
 }
 
 // externalClient keeps as many connections as there can be calls, and takes an answer as it is.
@@ -78,7 +78,7 @@ func externalClient(calls int) *http.Client {
 
 func wireInventory(_ *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Pool) {
 	inventory.Subscribe(runtime)
-	inventory.Routes(e, db)
+	httpapi.Add(e, inventory.Routes(db))
 }
 
 func wireShipping(p *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Pool) {
@@ -87,7 +87,7 @@ func wireShipping(p *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.P
 		carrier = shipping.NewHTTPCarrier(p.cfg.CarrierURL, externalClient(p.cfg.CarrierCalls))
 	}
 	shipping.Subscribe(runtime, carrier, flow.NewGuard("carrier", p.cfg.CarrierTimeout, p.cfg.CarrierCalls, p.metrics, p.log))
-	shipping.Routes(e, db)
+	httpapi.Add(e, shipping.Routes(db))
 }
 
 // pick returns the services of those names; all of them where there are no names.

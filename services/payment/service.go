@@ -1,12 +1,8 @@
 package payment
 
 import (
-	"github.com/jackc/pgx/v5/pgxpool"
-	"github.com/labstack/echo/v4"
-
 	"orderflow/pkg/event"
 	"orderflow/pkg/flow"
-	"orderflow/pkg/httpapi"
 )
 
 // Name is the service's name, Schema its schema in the database and its folder of migrations.
@@ -36,7 +32,3 @@ func subscriptions(r reactions, guard *flow.Guard) []flow.Subscription {
 	}
 }
 
-// Routes adds the service's routes.
-func Routes(e *echo.Echo, db *pgxpool.Pool) {
-	e.GET("/v1/payments", httpapi.ByOrder("payments", ofOrder(db), viewOf))
-}
