@@ -25,4 +25,3 @@ func Subscriptions() []flow.Subscription {
 		{Queue: "inventory.shipment-created", Events: []event.Type{event.TypeShipmentCreated}, Handler: flow.React(ship)},
 	}
 }
-

@@ -31,4 +31,3 @@ func subscriptions(r reactions) []flow.Subscription {
 		Handler: flow.React(r.progress),
 	}}
 }
-

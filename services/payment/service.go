@@ -31,4 +31,3 @@ func subscriptions(r reactions, guard *flow.Guard) []flow.Subscription {
 		},
 	}
 }
-

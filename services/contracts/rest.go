@@ -1,0 +1,4 @@
+package main
+
+// restDocuments are those of the REST API.
+func restDocuments(root string) (map[string][]byte, error) { return nil, nil }
