@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"net/http"
+
 	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/labstack/echo/v4"
 )
@@ -22,12 +24,22 @@ type Route struct {
 
 // Param is a parameter of a request, or a header of an answer.
 type Param struct {
-	In          string // path, query or header
+	In          In
 	Name        string
 	Description string
 	Required    bool
 	Schema      *jsonschema.Schema
 }
+
+// In is where a parameter stands.
+type In string
+
+// A header of an answer needs no word on where it stands.
+const (
+	InPath   In = "path"
+	InQuery  In = "query"
+	InHeader In = "header"
+)
 
 // Answer is what an operation answers with if all is well.
 type Answer struct {
@@ -55,10 +67,23 @@ const (
 	Ops         Scope = "ops"
 )
 
-// Add adds routes to a server.
+// Add adds routes to a server. Who asks for the head of something gets what GET would say of it.
 func Add(e *echo.Echo, routes []Route) {
 	for _, r := range routes {
-		e.Add(r.Method, r.Path, r.Handler)
+		handler := r.checked()
+		e.Add(r.Method, r.Path, handler)
+		if r.Method == http.MethodGet {
+			e.Add(http.MethodHead, r.Path, atOnce(handler))
+		}
+	}
+}
+
+// atOnce answers without what would take time: nobody waits for the head of a stream.
+func atOnce(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		c.Request().Header.Del(echo.HeaderAccept)
+		c.Request().Header.Del("Prefer")
+		return next(c)
 	}
 }
 

@@ -7,13 +7,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // The limits of a connection. A request that takes longer than requestTimeout is ended.
@@ -45,30 +43,8 @@ func New(cfg Config) *echo.Echo {
 		},
 	}))
 	e.Use(middleware.ContextTimeout(requestTimeout))
-	e.GET("/healthz", func(c echo.Context) error { return JSON(c, http.StatusOK, health{Status: "ok"}) })
-	var unready atomic.Bool // was the last answer
-	e.GET("/readyz", func(c echo.Context) error {
-		ctx, stop := context.WithTimeout(c.Request().Context(), readyTimeout)
-		defer stop()
-		err := cfg.Ready(ctx)
-		if was := unready.Swap(err != nil); err != nil && !was {
-			cfg.Log.Warn("not ready", "error", err)
-		} else if err == nil && was {
-			cfg.Log.Info("ready again")
-		}
-		if err != nil {
-			p := NewProblem(http.StatusServiceUnavailable, "not ready: %v", err)
-			p.RetryAfter = 1
-			return p
-		}
-		return JSON(c, http.StatusOK, health{Status: "ready"})
-	})
-	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(cfg.Metrics, promhttp.HandlerOpts{})))
+	Add(e, operations(cfg))
 	return e
-}
-
-type health struct {
-	Status string `json:"status"`
 }
 
 // Serve answers on listener until ctx ends; then it takes no new connections and gives the requests in hand some time to end.

@@ -26,11 +26,11 @@ const (
 
 type api struct{ db *pgxpool.Pool }
 
-// view is a reservation as clients see it.
+// view is what of the stock is put aside for an order, as clients see it.
 type view struct {
 	ReservationID uuid.UUID    `json:"reservation_id"`
 	OrderID       uuid.UUID    `json:"order_id"`
-	Status        Status       `json:"status"`
+	Status        Status       `json:"status"` // rejected and voided ones have put nothing aside, released ones do no more
 	Items         []event.Item `json:"items"`
 	CreatedAt     time.Time    `json:"created_at"`
 	UpdatedAt     time.Time    `json:"updated_at"`
@@ -62,10 +62,7 @@ func (a api) listStock(c echo.Context) error {
 		page = page[:limit]
 		next = cursorAfter(page[limit-1].ProductID)
 	}
-	return httpapi.JSON(c, http.StatusOK, struct {
-		Stock      []Stock `json:"stock"`
-		NextCursor string  `json:"next_cursor,omitempty"`
-	}{page, next})
+	return httpapi.JSON(c, http.StatusOK, stockPage{page, next})
 }
 
 // cursorAfter is where the page begins that follows a product.
@@ -118,9 +115,7 @@ func (a api) putStock(c echo.Context) error {
 
 // readOnHand reads and checks a request to say how much there is of a product.
 func readOnHand(c echo.Context) (int64, error) {
-	var request struct {
-		OnHand *int64 `json:"on_hand"`
-	}
+	var request putStock
 	body, err := httpapi.Body(c)
 	if err == nil {
 		err = httpapi.Decode(body, &request)

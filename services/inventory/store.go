@@ -152,10 +152,10 @@ func ofOrder(db *pgxpool.Pool) func(context.Context, uuid.UUID) ([]row, error) {
 // Stock is what there is of a product.
 type Stock struct {
 	ProductID string    `json:"product_id"`
-	OnHand    int64     `json:"on_hand"`
-	Reserved  int64     `json:"reserved"`
-	Shipped   int64     `json:"shipped"`
-	Available int64     `json:"available"`
+	OnHand    int64     `json:"on_hand"`   // with what is reserved
+	Reserved  int64     `json:"reserved"`  // for orders that have not shipped
+	Shipped   int64     `json:"shipped"`   // and so no more on hand
+	Available int64     `json:"available"` // on hand and not reserved
 	UpdatedAt time.Time `json:"updated_at"`
 }
 

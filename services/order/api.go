@@ -27,16 +27,16 @@ type api struct {
 type view struct {
 	OrderID         uuid.UUID          `json:"order_id"`
 	Status          Status             `json:"status"`
-	CancelReason    event.CancelReason `json:"cancel_reason,omitempty"`
+	CancelReason    event.CancelReason `json:"cancel_reason,omitempty"` // why it is cancelling, or cancelled
 	CustomerID      string             `json:"customer_id"`
 	Currency        string             `json:"currency"`
-	TotalAmount     event.Amount       `json:"total_amount"`
+	TotalAmount     event.Amount       `json:"total_amount"` // what the items add up to
 	Items           []event.Item       `json:"items"`
 	PaymentMethod   string             `json:"payment_method"`
 	ShippingAddress event.Address      `json:"shipping_address"`
 	PlacedAt        time.Time          `json:"placed_at"`
 	UpdatedAt       time.Time          `json:"updated_at"`
-	Version         int64              `json:"version"`
+	Version         int64              `json:"version"` // grows with each change
 }
 
 func viewOf(o Order) view {
@@ -104,10 +104,7 @@ func (a api) list(c echo.Context) error {
 	for i, o := range orders {
 		views[i] = viewOf(o)
 	}
-	return httpapi.JSON(c, http.StatusOK, struct {
-		Orders     []view `json:"orders"`
-		NextCursor string `json:"next_cursor,omitempty"`
-	}{views, next})
+	return httpapi.JSON(c, http.StatusOK, orderPage{views, next})
 }
 
 // cursorAfter is where the page begins that follows an order.
@@ -172,9 +169,7 @@ func (a api) events(c echo.Context) error {
 	if len(moments) == 0 { // every order has at least the event of its placing
 		return noOrder(id)
 	}
-	return httpapi.JSON(c, http.StatusOK, struct {
-		Events []moment `json:"events"`
-	}{moments})
+	return httpapi.JSON(c, http.StatusOK, timelineAnswer{moments})
 }
 
 func notFound(err error, id uuid.UUID) error {
