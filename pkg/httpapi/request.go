@@ -39,12 +39,16 @@ func Body(c echo.Context) ([]byte, error) {
 }
 
 // Decode reads a JSON body into a struct. Fields that the struct does not have, fields that appear twice and values of the wrong
-// type are refused, with a pointer to the place.
+// type are refused, with a pointer to the place. An amount is of the right type however large it is.
 func Decode(body []byte, into any) error {
 	err := json.Unmarshal(body, into, json.RejectUnknownMembers(true))
+	status := http.StatusBadRequest
+	if errors.Is(err, event.ErrOverflow) {
+		status = http.StatusUnprocessableEntity
+	}
 	var field *event.FieldError
 	if err != nil && errors.As(event.JSONError("", err), &field) {
-		return invalidField(http.StatusBadRequest, field)
+		return invalidField(status, field)
 	}
 	return err
 }

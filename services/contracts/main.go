@@ -10,8 +10,8 @@ import (
 	"slices"
 )
 
-// documents are the makers of all documents. Each returns what files are to have, by their paths below the root of the repository.
-var documents = []func(root string) (map[string][]byte, error){eventDocuments, restDocuments}
+// makers make the documents. Each returns what files are to have, by their paths below the root of the repository.
+var makers = []func(root string) (map[string][]byte, error){eventDocuments, restDocuments}
 
 func main() {
 	check := flag.Bool("check", false, "write nothing, fail where a document is not current")
@@ -24,7 +24,7 @@ func main() {
 }
 
 func run(root string, check bool) error {
-	for _, makeAll := range documents {
+	for _, makeAll := range makers {
 		files, err := makeAll(root)
 		if err != nil {
 			return err

@@ -19,10 +19,10 @@ import (
 	"orderflow/pkg/postgres"
 )
 
-const (
-	maxOnHand    = 1_000_000_000_000 // keeps sums of stock within 64 bits
-	maxProductID = 200               // characters, as in an order
-)
+// MaxOnHand is the most that there can be of a product. It keeps sums of stock within 64 bits.
+const MaxOnHand = 1_000_000_000_000
+
+const maxProductID = 200 // characters, as in an order
 
 type api struct{ db *pgxpool.Pool }
 
@@ -123,8 +123,8 @@ func readOnHand(c echo.Context) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if request.OnHand == nil || *request.OnHand < 0 || *request.OnHand > maxOnHand {
-		return 0, &event.FieldError{Pointer: "/on_hand", Detail: fmt.Sprintf("must be a whole number from 0 to %d", maxOnHand)}
+	if request.OnHand == nil || *request.OnHand < 0 || *request.OnHand > MaxOnHand {
+		return 0, &event.FieldError{Pointer: "/on_hand", Detail: fmt.Sprintf("must be a whole number from 0 to %d", MaxOnHand)}
 	}
 	return *request.OnHand, nil
 }

@@ -33,12 +33,12 @@ func FuzzOnHand(f *testing.F) {
 		n, err := readOnHand(echo.New().NewContext(r, httptest.NewRecorder()))
 		if err != nil {
 			wantRefusal(t, err)
-		} else if n < 0 || n > maxOnHand {
+		} else if n < 0 || n > MaxOnHand {
 			t.Errorf("%s is taken as %d", body, n)
 		}
 		if said := onHand.FindSubmatch(body); said != nil {
 			want, tooLarge := strconv.ParseInt(string(said[1]), 10, 64)
-			if fine := tooLarge == nil && want <= maxOnHand; fine != (err == nil) || fine && n != want {
+			if fine := tooLarge == nil && want <= MaxOnHand; fine != (err == nil) || fine && n != want {
 				t.Errorf("%s is read as %d, %v", body, n, err)
 			}
 		}

@@ -148,4 +148,3 @@ func oneOf[T ~string](values ...T) *jsonschema.Schema {
 
 // maxCustomerID is the longest id of a customer, in characters, as in an order.
 const maxCustomerID = 200
-

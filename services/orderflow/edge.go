@@ -13,6 +13,7 @@ import (
 
 	"orderflow/pkg/httpapi"
 	"orderflow/pkg/telemetry"
+	"orderflow/services/documents"
 	"orderflow/services/inventory"
 	"orderflow/services/order"
 	"orderflow/services/payment"
@@ -65,6 +66,7 @@ func edge(cmd *cobra.Command, targets map[string]*url.URL) error {
 	e := httpapi.New(httpapi.Config{
 		Log: log, Metrics: telemetry.NewRegistry(), Ready: func(ctx context.Context) error { return allReady(ctx, targets) },
 	})
+	httpapi.Add(e, documents.Routes())
 	for path, name := range routes {
 		handler := echo.WrapHandler(passOn(name, targets[name]))
 		e.Any(path, handler)

@@ -78,7 +78,7 @@ func testWrongOrders(t *testing.T, c *client) {
 		{"/items/1/unit_price", " 1.00", 400, ""},
 		{"/items/1/unit_price", "01.00", 400, ""},
 		{"/items/1/unit_price", "٣.00", 400, ""},
-		{"/items/1/unit_price", "92233720368547758.08", 400, ""},
+		{"/items/1/unit_price", "92233720368547758.08", 422, ""},
 		{"/items/1/unit_price", 1.00, 400, ""},
 		{"/items", []item{{"book", 1_000_000_000, "92233720368547758.07"}}, 422, "/items/0"},
 		{"/items", []item{{"book", 1, "92233720368547758.07"}, {"lamp", 1, "0.01"}}, 422, "/items/1"},

@@ -29,6 +29,7 @@ import (
 	"orderflow/pkg/httpapi"
 	"orderflow/pkg/postgres"
 	"orderflow/pkg/telemetry"
+	"orderflow/services/documents"
 	"orderflow/services/inventory"
 	"orderflow/services/order"
 	"orderflow/services/payment"
@@ -209,6 +210,7 @@ func serve(ctx context.Context, cfg config, picked []service, log io.Writer, sta
 		return err
 	}
 	e := httpapi.New(httpapi.Config{Log: p.log, Metrics: p.registry, Ready: func(ctx context.Context) error { return ready(ctx, parts) }})
+	httpapi.Add(e, documents.Routes())
 	for i, s := range picked {
 		s.wire(p, e, parts[i].runtime, parts[i].db)
 	}
