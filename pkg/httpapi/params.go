@@ -11,8 +11,10 @@ func Text(most int) *jsonschema.Schema {
 	return &jsonschema.Schema{Type: "string", MinLength: new(1), MaxLength: &most, Pattern: `^[^\x00-\x1f\x7f-\x9f]*$`}
 }
 
-// UUID is the schema of an id.
-func UUID() *jsonschema.Schema { return &jsonschema.Schema{Type: "string", Format: "uuid"} }
+// UUID is the schema of an id. The pattern says what the format means, to those who do not look at formats.
+func UUID() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "string", Format: "uuid", Pattern: `^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$`}
+}
 
 // The parameters that several routes have.
 var (

@@ -18,7 +18,7 @@ var said = map[int]struct{ name, description string }{
 	http.StatusUnauthorized:          {"Unauthorized", "Callers are told apart here, and the request has no API key or token, or one that is not good."},
 	http.StatusForbidden:             {"Forbidden", "The caller is known, and not allowed to do this."},
 	http.StatusNotFound:              {"NotFound", "There is no such thing, or none that the caller may know of."},
-	http.StatusConflict:              {"Conflict", "It cannot be done as things are now, or something else is doing it at this moment."},
+	http.StatusConflict:              {"Conflict", "It cannot be done as things are now."},
 	http.StatusRequestEntityTooLarge: {"TooLarge", "The body is larger than 1 MiB."},
 	http.StatusUnsupportedMediaType:  {"UnsupportedMediaType", "The body has another type than `application/json`."},
 	http.StatusUnprocessableEntity:   {"Unprocessable", "The request is well-formed, and says something that cannot be. `errors` says where."},
@@ -83,7 +83,7 @@ func problemHeaders(status int) (all document.Fields) {
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		all = all.With("WWW-Authenticate", reference("#/components/headers/WWW-Authenticate"))
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable, http.StatusConflict:
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		all = all.With("Retry-After", reference("#/components/headers/Retry-After"))
 	}
 	return append(all, rateLimits()...)

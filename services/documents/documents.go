@@ -48,11 +48,14 @@ func Routes() []httpapi.Route {
 			Method: http.MethodGet, Path: "/docs/:asset", Name: "getDocsAsset", Summary: "A part of the pages for people",
 			Params: []httpapi.Param{{
 				In: httpapi.InPath, Name: "asset", Description: "Its name.", Required: true, Schema: &jsonschema.Schema{Type: "string", Enum: assets},
-			}},
-			Answers: []httpapi.Answer{{
-				Status: http.StatusOK, Description: "The part.", Headers: []httpapi.Param{cacheControl},
-				Content: []httpapi.Content{{Type: "text/css"}, {Type: "text/javascript"}, {Type: "image/png"}},
-			}},
+			}, httpapi.IfNoneMatch},
+			Answers: []httpapi.Answer{
+				{
+					Status: http.StatusOK, Description: "The part.", Headers: []httpapi.Param{httpapi.ETag, cacheControl},
+					Content: []httpapi.Content{{Type: "text/css"}, {Type: "application/javascript"}, {Type: "image/png"}},
+				},
+				{Status: http.StatusNotModified, Description: "It is as the client knows it.", Headers: []httpapi.Param{httpapi.ETag, cacheControl}},
+			},
 			Problems: []int{http.StatusNotFound},
 			Handler:  asset,
 		},

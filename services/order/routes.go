@@ -38,8 +38,9 @@ A request that may have to be repeated, because its answer can be lost, carries 
 More orders than the services can end soon are refused with 503 until some of them have ended.`,
 		Params: []httpapi.Param{
 			{
-				In: httpapi.InHeader, Name: "Idempotency-Key", Schema: &jsonschema.Schema{Type: "string", MaxLength: new(maxKey)},
-				Description: "The same key with the same order gives the first answer again, for 24 hours; with another order it is refused with 422.",
+				In: httpapi.InHeader, Name: "Idempotency-Key", Schema: &jsonschema.Schema{Type: "string", MinLength: new(1), MaxLength: new(2*maxKey + 2)},
+				Description: "The same key with the same order gives the first answer again, for 24 hours; with another order it is refused with 422. Up to 255 " +
+					"characters, as a string of Structured Fields, `\"8e03978e-40d5-43e8-bc93-6894a57f9324\"`, or without the quotation marks.",
 			},
 			httpapi.Wait, httpapi.TraceContext,
 		},
@@ -49,10 +50,10 @@ More orders than the services can end soon are refused with 503 until some of th
 			Headers: []httpapi.Param{
 				{Name: "Location", Description: "Where the order is found.", Required: true, Schema: &jsonschema.Schema{Type: "string", Format: "uri-reference"}},
 				{Name: "Idempotency-Replayed", Description: "`true` if this is the answer to an earlier request with the same key.", Schema: oneOf("true")},
-				httpapi.PreferenceApplied,
+				httpapi.PreferenceApplied, etag,
 			},
 		}},
-		Problems: []int{http.StatusConflict, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity},
+		Problems: []int{http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType, http.StatusUnprocessableEntity},
 	}
 }
 
@@ -93,24 +94,23 @@ func (a api) cancelRoute() httpapi.Route {
 			"back, or as `shipped`. To repeat the request changes nothing. An order that has ended is refused with 409.",
 		Params: []httpapi.Param{httpapi.OrderInPath, httpapi.Wait, httpapi.TraceContext},
 		Answers: []httpapi.Answer{{
-			Status: http.StatusAccepted, Description: "The order, mostly `cancelling`.", Content: httpapi.JSONOf(view{}), Headers: []httpapi.Param{httpapi.PreferenceApplied},
+			Status: http.StatusAccepted, Description: "The order, mostly `cancelling`.", Content: httpapi.JSONOf(view{}), Headers: []httpapi.Param{httpapi.PreferenceApplied, etag},
 		}},
 		Problems: []int{http.StatusNotFound, http.StatusConflict},
 	}
 }
 
 func (a api) timelineRoute() httpapi.Route {
-	noCache := httpapi.Param{Name: "Cache-Control", Description: "`no-store`: a stream is not kept.", Schema: &jsonschema.Schema{Type: "string"}}
 	return httpapi.Route{
 		Method: http.MethodGet, Path: "/v1/orders/:order_id/events", Name: "getTimeline", Scope: httpapi.OrdersRead, Handler: a.events,
 		Summary: "The timeline of an order",
 		Description: `Every event of the order as it was seen: what happened, sorted by when.
 
-With ` + "`Accept: text/event-stream`" + ` it is live, as server-sent events, in the order in which they came in. Each has an ` + "`id`" + `, an ` + "`event`" + `, which is its type, and
+With ` + "`Accept: text/event-stream`" + ` it is live, as server-sent events, in the order in which they came in. Each has an ` + "`id`" + `, whose form is nobody's business, an ` + "`event`" + `, which is its type, and
 ` + "`data`" + `, which is one line of JSON: a TimelineEvent. Lines that begin with a colon are heartbeats:
 
 ` + "```text" + `
-id: 0198f0e4-7c1b-7d50-8f2a-6a1d7d1c0001
+id: AZjw5HwbfVCPKmodfRwAAQ
 event: OrderPlaced
 data: {"id":"0198f0e4-7c1b-7d50-8f2a-6a1d7d1c0001","type":"OrderPlaced","source":"/order", …}
 
@@ -123,18 +123,30 @@ more comes, the server closes the stream; who comes back after that gets 204, up
 			httpapi.OrderInPath,
 			{
 				In: httpapi.InHeader, Name: "Last-Event-ID", Schema: &jsonschema.Schema{Type: "string"},
-				Description: "The `id` of the last event that the client has seen of the stream. Elsewhere it is ignored.",
+				Description: "The `id` of the last event that the client has seen of the stream. Without `Accept: text/event-stream` it is ignored.",
 			},
+			httpapi.IfNoneMatch,
 		},
 		Answers: []httpapi.Answer{
 			{
-				Status: http.StatusOK, Description: "The timeline so far or, as a stream, for as long as it grows.", Headers: []httpapi.Param{noCache},
+				Status: http.StatusOK, Description: "The timeline so far or, as a stream, for as long as it grows.", Headers: streamHeaders,
 				Content: append(httpapi.JSONOf(timelineView{}), httpapi.Content{Type: "text/event-stream"}),
 			},
 			{Status: http.StatusNoContent, Description: "The order has ended, and there is nothing after that event."},
+			{Status: http.StatusNotModified, Description: "There is no event that the client does not know.", Headers: []httpapi.Param{etag}},
 		},
 		Problems: []int{http.StatusNotFound},
 	}
+}
+
+// etag is the header where not every answer has it.
+var etag = httpapi.Param{Name: httpapi.ETag.Name, Description: httpapi.ETag.Description, Schema: httpapi.ETag.Schema}
+
+// streamHeaders are those of a timeline; but for the first they are a stream's.
+var streamHeaders = []httpapi.Param{
+	etag,
+	{Name: "Cache-Control", Description: "`no-store`: a stream is not kept.", Schema: &jsonschema.Schema{Type: "string"}},
+	{Name: "X-Accel-Buffering", Description: "`no`: a proxy that heeds it passes events on as they come.", Schema: &jsonschema.Schema{Type: "string"}},
 }
 
 // oneOf is the schema of a text that has no other values.

@@ -10,18 +10,23 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"orderflow/pkg/conformance"
 )
 
 // client speaks to the REST API.
 type client struct {
-	base string
-	http *http.Client
+	base  string
+	http  *http.Client
+	judge func(conformance.Exchange)
 }
 
 func newClient(t testing.TB, base string) *client {
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &client{base: base, http: &http.Client{Transport: transport, Timeout: 30 * time.Second}}
+	c := &client{base: base, http: &http.Client{Transport: transport, Timeout: 30 * time.Second}}
+	watch(t, c)
+	return c
 }
 
 // answer is what the API said.
@@ -35,19 +40,19 @@ func (a *answer) String() string { return fmt.Sprintf("%d %.600s", a.status, a.b
 
 // send makes a request; headers are "Name: value". The body is sent as it is if it is a string, and as JSON otherwise.
 func (c *client) send(ctx context.Context, method, path string, body any, headers ...string) (*answer, error) {
-	var content io.Reader
+	var content []byte
 	switch b := body.(type) {
 	case nil:
 	case string:
-		content = strings.NewReader(b)
+		content = []byte(b)
 	default:
 		text, err := json.Marshal(b)
 		if err != nil {
 			return nil, err
 		}
-		content = bytes.NewReader(text)
+		content = text
 	}
-	request, err := http.NewRequestWithContext(ctx, method, c.base+path, content)
+	request, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(content))
 	if err != nil {
 		return nil, err
 	}
@@ -64,7 +69,11 @@ func (c *client) send(ctx context.Context, method, path string, body any, header
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
-	return &answer{response.StatusCode, response.Header, text}, err
+	if err != nil {
+		return nil, err
+	}
+	c.judge(conformance.Exchange{Request: request, RequestBody: content, Status: response.StatusCode, Header: response.Header, Body: text})
+	return &answer{response.StatusCode, response.Header, text}, nil
 }
 
 // call is send for a test's own goroutine.

@@ -36,8 +36,14 @@ func TestREST(t *testing.T) {
 		{"cancel", testCancel},
 		{"stock", testStock},
 		{"routes", testRoutes},
+		{"queries", testQueries},
+		{"methods", testMethods},
+		{"documents", testDocuments},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, p.client) })
+	}
+	if judge, _ := contract(); !t.Failed() && judge.Unseen() != nil {
+		t.Errorf("no answer was judged of %v", judge.Unseen())
 	}
 }
 
