@@ -167,7 +167,9 @@ func TestTypesThatReferToThemselves(t *testing.T) {
 	tree := func(leaf string) map[string]*jsonschema.Schema {
 		node := &jsonschema.Schema{Type: "object", Properties: map[string]*jsonschema.Schema{
 			"next": {Ref: "#/$defs/Node"}, "leaf": {Type: leaf}}}
-		return map[string]*jsonschema.Schema{"x": {Ref: "#/$defs/Node", Defs: map[string]*jsonschema.Schema{"Node": node}}}
+		root := &jsonschema.Schema{Properties: map[string]*jsonschema.Schema{"tree": {Ref: "#/$defs/Node"}}}
+		root.Defs = map[string]*jsonschema.Schema{"Node": node}
+		return map[string]*jsonschema.Schema{"x": root}
 	}
 	if got := Breaks(tree("string"), tree("string")); got != nil {
 		t.Errorf("%q", got)

@@ -104,6 +104,6 @@ func unknown(parent string, err error) error {
 func NewKind[P any, PP payload[P]](version int, source, routingKey string, expected bool) *Kind {
 	return &Kind{
 		Type: PP(new(P)).Type(), Version: version, RoutingKey: routingKey, Source: source, Expected: expected,
-		versions: []*Version{newVersion(version, func(p PP) Payload { return p })},
+		versions: []*Version{newVersion(version, func(p PP) (Payload, error) { return p, nil })},
 	}
 }

@@ -39,7 +39,7 @@ type payload[P any] interface {
 }
 
 // newVersion describes a version whose data is a P, and which lift makes what the program works with.
-func newVersion[P any, PP payload[P]](number int, lift func(PP) Payload) *Version {
+func newVersion[P any, PP payload[P]](number int, lift func(PP) (Payload, error)) *Version {
 	return &Version{
 		Number: number, Schema: fmt.Sprintf("%s%s:%d", schemaPrefix, PP(new(P)).Type(), number), Data: reflect.TypeFor[P](),
 		decode: func(data []byte) (Payload, error) {
@@ -50,7 +50,7 @@ func newVersion[P any, PP payload[P]](number int, lift func(PP) Payload) *Versio
 			if err := p.Validate(); err != nil {
 				return nil, below("/data", err)
 			}
-			return lift(p), nil
+			return lift(p)
 		},
 		known: func(data []byte) error { return unknown("/data", json.Unmarshal(data, new(P), checked, strict)) },
 	}
@@ -58,7 +58,10 @@ func newVersion[P any, PP payload[P]](number int, lift func(PP) Payload) *Versio
 
 // Lift describes an older version of a type, whose data was a P, and how what it says is said today, for [Kind.Reading].
 func Lift[P any, PP payload[P]](number int, lift func(PP) Payload) *Version {
-	return newVersion(number, func(p PP) Payload { return lift(p) })
+	return newVersion(number, func(p PP) (Payload, error) {
+		lifted := lift(p)
+		return lifted, below("/data", lifted.Validate())
+	})
 }
 
 // Reading makes a catalog read older versions of k, too, and returns k. Nobody who handles the event sees which version it came in.
