@@ -7,14 +7,40 @@ import (
 	"orderflow/pkg/event"
 )
 
-// module is the one that the types of events are in.
-const module = "orderflow"
-
-// schemaFolder has the schemas that the runtime checks by.
-const schemaFolder = "pkg/event/schemas"
+const (
+	module       = "orderflow"         // that the types of events are in
+	schemaFolder = "pkg/event/schemas" // has the schemas that the runtime checks by
+)
 
 // eventDocuments are those of the events.
 func eventDocuments(root string) (map[string][]byte, error) {
+	files, err := eventSchemas(root)
+	if err != nil {
+		return nil, err
+	}
+	all, err := readers()
+	if err != nil {
+		return nil, err
+	}
+	told, err := examples()
+	if err != nil {
+		return nil, err
+	}
+	if files["services/documents/asyncapi.yaml"], err = asyncAPI(root, all, told); err != nil {
+		return nil, err
+	}
+	if files["docs/events.md"], err = guide(root, all, told, false); err != nil {
+		return nil, err
+	}
+	served, err := guide(root, all, told, true)
+	if err != nil {
+		return nil, err
+	}
+	files["services/documents/events.html"], err = page("Events of orderflow", served)
+	return files, err
+}
+
+func eventSchemas(root string) (map[string][]byte, error) {
 	files := map[string][]byte{}
 	for _, k := range event.Orders.Kinds() {
 		for _, v := range k.Versions() {
