@@ -31,6 +31,7 @@ var layers = map[string][]string{
 	"flow":    {"event", "broker", "postgres", "telemetry"},
 	"httpapi": {"event", "broker", "postgres", "telemetry"},
 	"dlq":     {"broker", "event", "flow"},
+	"schema":  {}, "document": {}, "contract": {"event", "schema", "document"},
 }
 
 // services that know each other by events only; the binary, the proof of their promises and the test of all their rules know all.
@@ -144,6 +145,8 @@ func TestForbidden(t *testing.T) {
 		{"services/payment/store.go", "context", true},
 		{"pkg/event/event.go", "orderflow/pkg/flow", false},
 		{"pkg/flow/flow.go", "orderflow/pkg/event", true},
+		{"pkg/event/schemas.go", "orderflow/pkg/contract", false},
+		{"pkg/contract/schema.go", "orderflow/pkg/event", true},
 		{"pkg/broker/main_test.go", "orderflow/pkg/devstack/devtest", true},
 		{"pkg/broker/broker.go", "orderflow/pkg/devstack/devtest", false},
 	} {

@@ -3,6 +3,8 @@ package event
 import (
 	"testing"
 	"time"
+
+	"github.com/go-json-experiment/json"
 )
 
 // processed is an event of the usual size: three items.
@@ -41,6 +43,23 @@ func BenchmarkDecode(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := Orders.Decode(body); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkSchema is the part of BenchmarkDecode that checks against the schema.
+func BenchmarkSchema(b *testing.B) {
+	e := processed()
+	data, err := json.Marshal(e.Data)
+	if err != nil {
+		b.Fatal(err)
+	}
+	version := Orders.Kind(e.Type()).versions[0]
+	b.SetBytes(int64(len(data)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := version.conform(data); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -3,6 +3,7 @@ package event
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -11,17 +12,18 @@ import (
 // Kind describes one type of event.
 type Kind struct {
 	Type       Type
-	Version    int
+	Version    int // that is sent
 	RoutingKey string
 	Source     string // the service that sends it
 	// Expected says that a queue is bound to it whenever the workflow is deployed: an event that no queue takes is then a
 	// failure, to be published again until one does. Events that are only there for others may go to nobody.
 	Expected bool
 
-	schema string // its dataschema
-	decode func([]byte) (Payload, error)
-	known  func([]byte) error
+	versions []*Version
 }
+
+// Versions returns those that can be read, the one that is sent first.
+func (k *Kind) Versions() []*Version { return k.versions }
 
 // Catalog is the set of events of one workflow, and the exchange that they travel through.
 type Catalog struct {
@@ -42,31 +44,46 @@ func NewCatalog(exchange string, kinds ...*Kind) *Catalog {
 	return c
 }
 
+// Against makes Decode refuse what does not keep to the JSON Schemas in files, of which there is one for each type and version, and
+// returns the catalog. Decode panics where the schema that it needs is not there, or is none.
+func (c *Catalog) Against(files fs.FS) *Catalog {
+	for _, k := range c.order {
+		for _, v := range k.versions {
+			v.check = checker(files, v)
+		}
+	}
+	return c
+}
+
 // Kind returns the description of a type, or nil where the catalog does not have it.
 func (c *Catalog) Kind(t Type) *Kind { return c.kinds[t] }
 
 // Kinds returns all types, in the order in which the catalog lists them.
 func (c *Catalog) Kinds() []*Kind { return c.order }
 
-func (c *Catalog) find(t Type, schema string) (*Kind, error) {
+func (c *Catalog) find(t Type, schema string) (*Kind, *Version, error) {
 	kind, ok := c.kinds[t]
 	if !ok {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, fieldErrorf("/type", "%q is not an event of this workflow", t))
+		return nil, nil, fmt.Errorf("%w: %w", ErrInvalid, fieldErrorf("/type", "%q is not an event of this workflow", t))
 	}
-	if schema == kind.schema {
-		return kind, nil
+	for _, v := range kind.versions {
+		if schema == v.Schema {
+			return kind, v, nil
+		}
 	}
-	name, version, err := parseSchema(schema)
+	name, number, err := parseSchema(schema)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return nil, nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	if name != t {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, fieldErrorf("/dataschema", "is of %s, but the type is %s", name, t))
+		return nil, nil, fmt.Errorf("%w: %w", ErrInvalid, fieldErrorf("/dataschema", "is of %s, but the type is %s", name, t))
 	}
-	if version != kind.Version {
-		return nil, fmt.Errorf("%w: %s version %d, this program reads version %d", ErrUnsupportedVersion, t, version, kind.Version)
+	for _, v := range kind.versions {
+		if number == v.Number {
+			return kind, v, nil
+		}
 	}
-	return kind, nil
+	return nil, nil, fmt.Errorf("%w: %s version %d, this program reads %s", ErrUnsupportedVersion, t, number, kind.readable())
 }
 
 // checked spares the decoder what it has seen to already, when it read the envelope around the data.
@@ -83,22 +100,10 @@ func unknown(parent string, err error) error {
 	return nil
 }
 
-// kindOf describes an event type whose data is a P.
-func kindOf[P any, PP interface {
-	*P
-	Payload
-}](version int, source, routingKey string, expected bool) *Kind {
-	name := PP(new(P)).Type()
+// NewKind describes an event type whose data is a P.
+func NewKind[P any, PP payload[P]](version int, source, routingKey string, expected bool) *Kind {
 	return &Kind{
-		Type: name, Version: version, RoutingKey: routingKey, Source: source, Expected: expected,
-		schema: fmt.Sprintf("%s%s:%d", schemaPrefix, name, version),
-		decode: func(data []byte) (Payload, error) {
-			p := PP(new(P))
-			if err := json.Unmarshal(data, p, checked); err != nil {
-				return nil, JSONError("/data", err)
-			}
-			return p, below("/data", p.Validate())
-		},
-		known: func(data []byte) error { return unknown("/data", json.Unmarshal(data, new(P), checked, strict)) },
+		Type: PP(new(P)).Type(), Version: version, RoutingKey: routingKey, Source: source, Expected: expected,
+		versions: []*Version{newVersion(version, func(p PP) (Payload, error) { return p, nil })},
 	}
 }

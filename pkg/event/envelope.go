@@ -19,8 +19,11 @@ const (
 	// MaxSize is the largest encoded event that Decode accepts, in bytes. An order of 500 items stays well below it.
 	MaxSize = 1 << 20
 
-	maxForeign   = 1000 // characters of an id that others make
+	// MaxForeign is how many characters an id that others make may have.
+	MaxForeign = 1000
+
 	specVersion  = "1.0"
+	dataType     = "application/json"
 	schemaPrefix = "urn:orderflow:event:"
 )
 
@@ -120,6 +123,9 @@ func (c *Catalog) encode(e *Event) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("encode event: type %q is not in the catalog", e.Type())
 	}
+	if e.Source != kind.Source {
+		return nil, fmt.Errorf("encode %s: it is said by %s, not by %q", kind.Type, kind.Source, e.Source)
+	}
 	body, err := json.Marshal(&envelope[Payload]{
 		SpecVersion:     specVersion,
 		ID:              e.ID.String(),
@@ -127,8 +133,8 @@ func (c *Catalog) encode(e *Event) ([]byte, error) {
 		Type:            kind.Type,
 		Subject:         e.Subject().String(),
 		Time:            e.Time.UTC().Format(time.RFC3339Nano),
-		DataContentType: "application/json",
-		DataSchema:      kind.schema,
+		DataContentType: dataType,
+		DataSchema:      kind.versions[0].Schema,
 		CorrelationID:   e.CorrelationID,
 		CausationID:     e.CausationID,
 		TraceParent:     e.TraceParent,
@@ -140,7 +146,7 @@ func (c *Catalog) encode(e *Event) ([]byte, error) {
 	return body, nil
 }
 
-// Decode reads an event and checks it. Its errors are ErrInvalid or ErrUnsupportedVersion, and say which field is wrong.
+// Decode reads an event and checks it: the envelope and what the data says in Go, which is quick, and then the data against its JSON Schema. Its errors are ErrInvalid or ErrUnsupportedVersion, and say which field is wrong.
 func (c *Catalog) Decode(body []byte) (*Event, error) {
 	if len(body) > MaxSize {
 		return nil, fmt.Errorf("%w: %d bytes, more than the %d that an event may have", ErrInvalid, len(body), MaxSize)
@@ -156,15 +162,21 @@ func (c *Catalog) Decode(body []byte) (*Event, error) {
 	if len(env.Data) == 0 || string(env.Data) == "null" {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, fieldErrorf("/data", "is missing"))
 	}
-	kind, err := c.find(env.Type, env.DataSchema)
+	kind, version, err := c.find(env.Type, env.DataSchema)
 	if err != nil {
 		return nil, err
 	}
-	if e.Data, err = kind.decode(env.Data); err != nil {
+	if e.Source != kind.Source {
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, fieldErrorf("/source", "is %q, but %s is said by /%s", env.Source, kind.Type, kind.Source))
+	}
+	if e.Data, err = version.decode(env.Data); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrInvalid, env.Type, err)
 	}
 	if subject := e.Subject().String(); env.Subject != subject {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, fieldErrorf("/subject", "is %q, but the data is about %s", env.Subject, subject))
+	}
+	if err := version.conform(env.Data); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrInvalid, env.Type, err)
 	}
 	return e, nil
 }
@@ -176,11 +188,11 @@ func (c *Catalog) Known(body []byte) error {
 	if err := json.Unmarshal(body, &env, strict); err != nil {
 		return unknown("", err)
 	}
-	kind, err := c.find(env.Type, env.DataSchema)
+	_, version, err := c.find(env.Type, env.DataSchema)
 	if err != nil {
 		return nil // then it is none of the events
 	}
-	return kind.known(env.Data)
+	return version.known(env.Data)
 }
 
 // header checks everything but the data.
@@ -189,24 +201,28 @@ func (env *envelope[D]) header() (*Event, error) {
 		return nil, fieldErrorf("/specversion", "must be %q, is %q", specVersion, env.SpecVersion)
 	}
 	id, err := uuid.Parse(env.ID)
-	if err != nil || id.Version() != 7 {
-		return nil, fieldErrorf("/id", "must be a UUIDv7, is %q", env.ID)
+	if err != nil || id.Version() != 7 || id.Variant() != uuid.RFC4122 || id.String() != env.ID { // some readers compare ids as texts
+		return nil, fieldErrorf("/id", "must be a UUIDv7 in small letters, is %q", env.ID)
 	}
 	if !strings.HasPrefix(env.Source, "/") || len(env.Source) < 2 {
 		return nil, fieldErrorf("/source", "must be a slash and a service's name, is %q", env.Source)
 	}
 	at, err := time.Parse(time.RFC3339Nano, env.Time)
-	if at = at.UTC(); err != nil || at.Year() < 0 || at.Year() > 9999 { // what its offset moves out of these years cannot be written again
+	odd := err == nil && (env.Time[13] != ':' || strings.Contains(env.Time, ",")) // an hour of one digit and a comma are read by Go alone
+	if at = at.UTC(); err != nil || odd || at.Year() < 0 || at.Year() > 9999 {    // what its offset moves out of these years cannot be written again
 		return nil, fieldErrorf("/time", "must be an RFC 3339 time, is %q", env.Time)
 	}
 	if err := firstError(
-		text("/source", env.Source, true, maxText), text("/correlationid", env.CorrelationID, false, maxForeign),
-		text("/causationid", env.CausationID, false, maxForeign), text("/traceparent", env.TraceParent, false, maxForeign),
+		text("/source", env.Source, true, MaxText), text("/correlationid", env.CorrelationID, false, MaxForeign),
+		text("/causationid", env.CausationID, false, MaxForeign), text("/traceparent", env.TraceParent, false, MaxForeign),
 	); err != nil {
 		return nil, err
 	}
 	if env.Type == "" {
 		return nil, fieldErrorf("/type", "is missing")
+	}
+	if env.DataContentType != dataType {
+		return nil, fieldErrorf("/datacontenttype", "must be %q, is %q", dataType, env.DataContentType)
 	}
 	return &Event{
 		ID: id, Source: env.Source[1:], Time: at,

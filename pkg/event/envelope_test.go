@@ -127,7 +127,7 @@ func TestEveryWrongFieldIsNamed(t *testing.T) {
 	}{
 		{"/specversion", []any{nil, "", "0.3", 1}},
 		{"/id", []any{nil, "", "nope", 7, "6ba7b810-9dad-11d1-80b4-00c04fd430c8", "00000000-0000-0000-0000-000000000000"}},
-		{"/source", []any{nil, "", "payment", "/", 1, "/\x00", "/" + strings.Repeat("s", maxText)}},
+		{"/source", []any{nil, "", "payment", "/", 1, "/\x00", "/" + strings.Repeat("s", MaxText)}},
 		{"/time", []any{nil, "", "yesterday", "2026-01-02", 1767323045, "0000-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"}},
 		{"/type", []any{nil, "", "PaymentGuessed", "paymentprocessed", true}},
 		{"/dataschema", []any{
@@ -136,9 +136,9 @@ func TestEveryWrongFieldIsNamed(t *testing.T) {
 			"urn:orderflow:event:PaymentFailed:1", 1,
 		}},
 		{"/subject", []any{nil, "", "01890000-0000-7000-8000-000000000009", 5}},
-		{"/correlationid", []any{1, "\x00", strings.Repeat("c", maxForeign+1)}},
+		{"/correlationid", []any{1, "\x00", strings.Repeat("c", MaxForeign+1)}},
 		{"/causationid", []any{1, "a\nb"}},
-		{"/traceparent", []any{1, strings.Repeat("t", maxForeign+1)}},
+		{"/traceparent", []any{1, strings.Repeat("t", MaxForeign+1)}},
 		{"/data", []any{nil, []any{}, "text", 1}},
 		{"/data/order_id", []any{nil, "", "nope", 1}},
 		{"/data/customer_id", []any{nil, "", 1}},
@@ -213,7 +213,7 @@ func TestTextsOfOthersAreChecked(t *testing.T) {
 		_, err := Orders.Encode(New("payment", someAt, "", data))
 		wantField(t, err, pointer)
 	}
-	_, err := Orders.Encode(New("shipping", someAt, "", &ShipmentFailed{anOrder(), someID, ReasonShipmentFailed, strings.Repeat("x", maxText+1)}))
+	_, err := Orders.Encode(New("shipping", someAt, "", &ShipmentFailed{anOrder(), someID, ReasonShipmentFailed, strings.Repeat("x", MaxText+1)}))
 	wantField(t, err, "/data/detail")
 }
 
@@ -303,11 +303,11 @@ func TestCatalogRefusesATypeTwice(t *testing.T) {
 			t.Error("no panic")
 		}
 	}()
-	NewCatalog("x", kindOf[OrderPlaced](1, "order", "a", true), kindOf[OrderPlaced](2, "order", "b", true))
+	NewCatalog("x", NewKind[OrderPlaced](1, "order", "a", true), NewKind[OrderPlaced](2, "order", "b", true))
 }
 
 func TestOnlyTypesOfTheCatalogAreEncoded(t *testing.T) {
-	few := NewCatalog("x", kindOf[OrderPlaced](1, "order", "order.placed", true))
+	few := NewCatalog("x", NewKind[OrderPlaced](1, "order", "order.placed", true))
 	if _, err := few.Encode(New("payment", someAt, "", &PaymentProcessed{anOrder(), aPayment()})); err == nil {
 		t.Error("encoded a type that is not in the catalog")
 	}

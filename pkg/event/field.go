@@ -78,7 +78,7 @@ func Clip(s string) string {
 		}
 		return r
 	}, strings.ToValidUTF8(s, "�"))))
-	return string(runes[:min(len(runes), maxText)])
+	return string(runes[:min(len(runes), MaxText)])
 }
 
 // JSONError turns the decoder's error into a *FieldError: which field it is, below parent, and what is wrong with it.

@@ -82,13 +82,16 @@ func replacers(in any) (all []func(any)) {
 	return all
 }
 
-// checkDecode: a body is refused, with an error that says which field is wrong, or it is an event that can be sent on as it is and
-// comes back as it was, and that Postgres can store.
+// checkDecode: a body is refused, with an error that says which field is wrong, or it is an event that keeps to its schema, that can be sent
+// on as it is and comes back as it was, and that Postgres can store.
 func checkDecode(t *testing.T, body []byte) {
 	e, err := Orders.Decode(body)
 	if err != nil {
 		checkRefusal(t, body, err)
 		return
+	}
+	if err := wholeSchema(t, e.Type())(body); err != nil {
+		t.Errorf("decoded, but it does not keep to its schema: %v in %s", err, body)
 	}
 	again, err := Orders.Encode(e)
 	if err != nil {

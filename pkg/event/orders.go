@@ -11,25 +11,25 @@ import (
 const (
 	MaxItems    = 500
 	MaxQuantity = 1_000_000_000
-	maxText     = 200
+	MaxText     = 200 // characters of a text
 )
 
 // Order is what every event of the workflow carries, so that no consumer has to ask anyone.
 type Order struct {
-	OrderID         uuid.UUID `json:"order_id"`
-	CustomerID      string    `json:"customer_id"`
-	Currency        string    `json:"currency"`
-	TotalAmount     Amount    `json:"total_amount"`
-	Items           []Item    `json:"items"`
-	PaymentMethod   string    `json:"payment_method"`
-	ShippingAddress Address   `json:"shipping_address"`
+	OrderID         uuid.UUID `json:"order_id"`         // the order that the event is about
+	CustomerID      string    `json:"customer_id"`      // who ordered, as the client that placed the order calls them
+	Currency        string    `json:"currency"`         // of all amounts, by ISO 4217
+	TotalAmount     Amount    `json:"total_amount"`     // the sum of the items
+	Items           []Item    `json:"items"`            // what was ordered
+	PaymentMethod   string    `json:"payment_method"`   // what the payment gateway charges
+	ShippingAddress Address   `json:"shipping_address"` // where the parcel goes
 }
 
 // Item is one line of an order.
 type Item struct {
-	ProductID string `json:"product_id"`
-	Quantity  int64  `json:"quantity"`
-	UnitPrice Amount `json:"unit_price"`
+	ProductID string `json:"product_id"` // as in the stock
+	Quantity  int64  `json:"quantity"`   // how many of it
+	UnitPrice Amount `json:"unit_price"` // of one of them
 }
 
 // Address is where a parcel goes.
@@ -69,7 +69,7 @@ func (o *Order) Validate() error {
 
 // ValidateTerms checks what a customer says: everything but the id and the total.
 func (o *Order) ValidateTerms() error {
-	if err := text("/customer_id", o.CustomerID, true, maxText); err != nil {
+	if err := text("/customer_id", o.CustomerID, true, MaxText); err != nil {
 		return err
 	}
 	decimals, ok := Decimals(o.Currency)
@@ -87,14 +87,14 @@ func (o *Order) ValidateTerms() error {
 			return below(fmt.Sprintf("/items/%d", i), err)
 		}
 	}
-	if err := text("/payment_method", o.PaymentMethod, true, maxText); err != nil {
+	if err := text("/payment_method", o.PaymentMethod, true, MaxText); err != nil {
 		return err
 	}
 	return below("/shipping_address", o.ShippingAddress.validate())
 }
 
 func (i *Item) validate(currency string, decimals uint8) error {
-	if err := text("/product_id", i.ProductID, true, maxText); err != nil {
+	if err := text("/product_id", i.ProductID, true, MaxText); err != nil {
 		return err
 	}
 	if i.Quantity < 1 || i.Quantity > MaxQuantity {
@@ -114,7 +114,7 @@ func (a *Address) validate() error {
 		{"/name", a.Name, true}, {"/line1", a.Line1, true}, {"/line2", a.Line2, false}, {"/city", a.City, true},
 		{"/region", a.Region, false}, {"/postal_code", a.PostalCode, true}, {"/country", a.Country, true},
 	} {
-		if err := text(f.pointer, f.value, f.required, maxText); err != nil {
+		if err := text(f.pointer, f.value, f.required, MaxText); err != nil {
 			return err
 		}
 	}

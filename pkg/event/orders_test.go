@@ -40,7 +40,7 @@ func wantField(t *testing.T, err error, pointer string) {
 }
 
 func TestWhatIsWrongWithAnOrder(t *testing.T) {
-	long := strings.Repeat("é", maxText+1)
+	long := strings.Repeat("é", MaxText+1)
 	for _, c := range []struct {
 		name    string
 		spoil   func(*Order)
@@ -91,7 +91,7 @@ func TestWhatIsWrongWithAnOrder(t *testing.T) {
 
 func TestOrdersAreFineUpToTheLimits(t *testing.T) {
 	edge := anOrder()
-	edge.CustomerID = strings.Repeat("é", maxText)
+	edge.CustomerID = strings.Repeat("é", MaxText)
 	edge.Items = []Item{{ProductID: "p", Quantity: 1, UnitPrice: MinorAmount(math.MaxInt64, "EUR")}}
 	edge.TotalAmount = MinorAmount(math.MaxInt64, "EUR")
 	free := anOrder()
@@ -127,7 +127,7 @@ func TestTheLargestEventsFit(t *testing.T) {
 		o.Items = nil
 		var ids []string
 		for i := range MaxItems {
-			id := fmt.Sprintf("%03d", i) + strings.Repeat(char, maxText-3)
+			id := fmt.Sprintf("%03d", i) + strings.Repeat(char, MaxText-3)
 			ids = append(ids, id)
 			o.Items = append(o.Items, Item{ProductID: id, Quantity: 1_000_000, UnitPrice: MinorAmount(1_000_000_000, "EUR")})
 		}

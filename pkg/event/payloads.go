@@ -23,22 +23,22 @@ const (
 
 // Orders is the catalog of the order workflow.
 var Orders = NewCatalog("orders.events",
-	kindOf[OrderPlaced](1, "order", "order.placed", true),
-	kindOf[PaymentProcessed](1, "payment", "payment.processed", true),
-	kindOf[PaymentFailed](1, "payment", "payment.failed", true),
-	kindOf[InventoryReserved](1, "inventory", "inventory.reserved", true),
-	kindOf[InventoryRejected](1, "inventory", "inventory.rejected", true),
-	kindOf[ShipmentCreated](1, "shipping", "shipment.created", true),
-	kindOf[ShipmentFailed](1, "shipping", "shipment.failed", true),
-	kindOf[CancellationRequested](1, "order", "order.cancellation-requested", true),
-	kindOf[CancellationRejected](1, "shipping", "shipment.cancellation-rejected", true),
-	kindOf[ShipmentCancelled](1, "shipping", "shipment.cancelled", true),
-	kindOf[InventoryReleased](1, "inventory", "inventory.released", true),
-	kindOf[PaymentRefunded](1, "payment", "payment.refunded", true),
-	kindOf[PaymentVoided](1, "payment", "payment.voided", true),
-	kindOf[OrderShipped](1, "order", "order.shipped", false),
-	kindOf[OrderCancelled](1, "order", "order.cancelled", false),
-)
+	NewKind[OrderPlaced](1, "order", "order.placed", true),
+	NewKind[PaymentProcessed](1, "payment", "payment.processed", true),
+	NewKind[PaymentFailed](1, "payment", "payment.failed", true),
+	NewKind[InventoryReserved](1, "inventory", "inventory.reserved", true),
+	NewKind[InventoryRejected](1, "inventory", "inventory.rejected", true),
+	NewKind[ShipmentCreated](1, "shipping", "shipment.created", true),
+	NewKind[ShipmentFailed](1, "shipping", "shipment.failed", true),
+	NewKind[CancellationRequested](1, "order", "order.cancellation-requested", true),
+	NewKind[CancellationRejected](1, "shipping", "shipment.cancellation-rejected", true),
+	NewKind[ShipmentCancelled](1, "shipping", "shipment.cancelled", true),
+	NewKind[InventoryReleased](1, "inventory", "inventory.released", true),
+	NewKind[PaymentRefunded](1, "payment", "payment.refunded", true),
+	NewKind[PaymentVoided](1, "payment", "payment.voided", true),
+	NewKind[OrderShipped](1, "order", "order.shipped", false),
+	NewKind[OrderCancelled](1, "order", "order.cancelled", false),
+).Against(Schemas)
 
 // CancelReason says why an order is taken back. It travels with every event of the way back, so that whoever ends the order
 // knows the reason without having seen the event that first gave it.
@@ -68,9 +68,9 @@ type OrderPlaced struct {
 
 // Payment is what became of the money.
 type Payment struct {
-	PaymentID        uuid.UUID `json:"payment_id"`
-	Amount           Amount    `json:"amount"`
-	GatewayReference string    `json:"gateway_reference,omitempty"`
+	PaymentID        uuid.UUID `json:"payment_id"`                  // the payment service's id of the payment
+	Amount           Amount    `json:"amount"`                      // what was charged, or paid back
+	GatewayReference string    `json:"gateway_reference,omitempty"` // the gateway's id of the charge
 }
 
 // PaymentProcessed: the order's total was charged.
@@ -124,9 +124,9 @@ type InventoryReleased struct {
 
 // Shipment is a parcel that the carrier has taken on.
 type Shipment struct {
-	ShipmentID     uuid.UUID `json:"shipment_id"`
-	Carrier        string    `json:"carrier"`
-	TrackingNumber string    `json:"tracking_number"`
+	ShipmentID     uuid.UUID `json:"shipment_id"`     // the shipping service's id of the shipment
+	Carrier        string    `json:"carrier"`         // who brings the parcel
+	TrackingNumber string    `json:"tracking_number"` // the carrier's id of the parcel
 }
 
 // ShipmentCreated: the parcel is booked. There is no way back from here.

@@ -15,7 +15,7 @@ func (p *PaymentProcessed) Validate() error {
 
 // Validate implements Payload.
 func (p *PaymentFailed) Validate() error {
-	return p.check(needID("/payment_id", p.PaymentID), p.Reason.validate(), text("/detail", p.Detail, false, maxText))
+	return p.check(needID("/payment_id", p.PaymentID), p.Reason.validate(), text("/detail", p.Detail, false, MaxText))
 }
 
 // Validate implements Payload.
@@ -50,7 +50,7 @@ func (p *ShipmentCreated) Validate() error {
 
 // Validate implements Payload.
 func (p *ShipmentFailed) Validate() error {
-	return p.check(needID("/shipment_id", p.ShipmentID), p.Reason.validate(), text("/detail", p.Detail, false, maxText))
+	return p.check(needID("/shipment_id", p.ShipmentID), p.Reason.validate(), text("/detail", p.Detail, false, MaxText))
 }
 
 // Validate implements Payload.
@@ -98,7 +98,7 @@ func products(pointer string, ids []string) error {
 		return fieldErrorf(pointer, "has %d products, an order has at most %d", len(ids), MaxItems)
 	}
 	for i, id := range ids {
-		if err := text("", id, true, maxText); err != nil {
+		if err := text("", id, true, MaxText); err != nil {
 			return below(fmt.Sprintf("%s/%d", pointer, i), err)
 		}
 	}
@@ -116,10 +116,10 @@ func (p *Payment) validate(currency string) error {
 	if decimals, _ := Decimals(currency); p.Amount.Decimals != decimals {
 		return fieldErrorf("/amount", "%q has %d decimals, %s has %d", p.Amount, p.Amount.Decimals, currency, decimals)
 	}
-	return firstError(needID("/payment_id", p.PaymentID), text("/gateway_reference", p.GatewayReference, false, maxText))
+	return firstError(needID("/payment_id", p.PaymentID), text("/gateway_reference", p.GatewayReference, false, MaxText))
 }
 
 func (s *Shipment) validate() error {
-	return firstError(needID("/shipment_id", s.ShipmentID), text("/carrier", s.Carrier, true, maxText),
-		text("/tracking_number", s.TrackingNumber, true, maxText))
+	return firstError(needID("/shipment_id", s.ShipmentID), text("/carrier", s.Carrier, true, MaxText),
+		text("/tracking_number", s.TrackingNumber, true, MaxText))
 }

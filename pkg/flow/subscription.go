@@ -24,6 +24,10 @@ type Subscription struct {
 	Events  []event.Type // what is routed to it; anything else in it is dead-lettered as invalid
 	Handler Handler      // made by React or CallOut
 	Workers int          // batches that are worked on at a time; 1
+
+	// For people, in the documents of the events: what is done with one ("charges the order's total"), and what becomes of an order meanwhile
+	// if its event is dead-lettered.
+	Does, Stuck string
 }
 
 // Handler is what is done with a batch of events; React and CallOut make one.

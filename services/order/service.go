@@ -29,5 +29,8 @@ func subscriptions(r reactions) []flow.Subscription {
 			event.TypeShipmentCreated, event.TypeShipmentFailed, event.TypeShipmentCancelled, event.TypeCancellationRejected,
 		},
 		Handler: flow.React(r.progress),
+		Does:    "notes it in the order's timeline, moves its status on, and says how it has ended",
+		Stuck: "the other services go on, but the order's status stays behind, and nobody hears that it has ended, should this be " +
+			"the event that ends it",
 	}}
 }

@@ -23,6 +23,7 @@ func TestScenarios(t *testing.T) {
 		env = *devtest.New(t)
 		api = serve(t, env).client
 	}
+	listen(t, env)
 	m := newCampaign(t, api, 200)
 	m.place()
 	m.check()

@@ -24,10 +24,15 @@ func subscriptions(r reactions, guard *flow.Guard) []flow.Subscription {
 		{
 			Queue: "shipping.inventory-reserved", Events: []event.Type{event.TypeInventoryReserved},
 			Handler: flow.CallOut(flow.Calls[Verdict]{Guard: guard, Intend: r.intendBooking, Record: r.recordBooking}),
+			Does:    "books a parcel with the carrier",
+			Stuck: "the order stays `reserved`: it is charged and its items are set aside, and where the carrier never answered, only the carrier " +
+				"knows of a parcel. A replay asks with the same key, so that there is one at most",
 		},
 		{
 			Queue: "shipping.cancellation-requested", Events: []event.Type{event.TypeCancellationRequested},
 			Handler: flow.React(r.cancel),
+			Does:    "decides whether it is too late: it is when the parcel is booked",
+			Stuck:   "nobody decides: the order goes on as if nobody had asked, and ships if nothing else is in its way",
 		},
 	}
 }
