@@ -8,8 +8,9 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// OfOrder is the route that tells what a service has of an order: GET /v1/NAME?order_id=, {NAME: […]}. Title is the name as a part of a longer one.
-func OfOrder[Row, View any](name, title string, read func(context.Context, uuid.UUID) ([]Row, error), view func(Row) View) Route {
+// OfOrder is the route that tells what a service has of an order: GET /v1/NAME?order_id=, {NAME: […]}. Title is the name as a part of a longer
+// one. read gets the customers that the caller serves, nil for all.
+func OfOrder[Row, View any](name, title string, read func(context.Context, uuid.UUID, []string) ([]Row, error), view func(Row) View) Route {
 	return Route{
 		Method: http.MethodGet, Path: "/v1/" + name, Name: "list" + title, Scope: OrdersRead,
 		Handler: func(c echo.Context) error {
@@ -17,7 +18,7 @@ func OfOrder[Row, View any](name, title string, read func(context.Context, uuid.
 			if err != nil {
 				return err
 			}
-			rows, err := read(c.Request().Context(), orderID)
+			rows, err := read(c.Request().Context(), orderID, CallerOf(c).Customers)
 			if err != nil {
 				return err
 			}

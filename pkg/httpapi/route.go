@@ -55,10 +55,10 @@ const (
 	Ops         Scope = "ops"
 )
 
-// Add adds routes to a server.
-func Add(e *echo.Echo, routes []Route) {
+// Add adds routes to a server, each behind the guard.
+func Add(e *echo.Echo, guard Guard, routes []Route) {
 	for _, r := range routes {
-		e.Add(r.Method, r.Path, r.Handler)
+		e.Add(r.Method, r.Path, guard(r.Scope, r.Handler))
 	}
 }
 

@@ -30,6 +30,7 @@ const (
 type Config struct {
 	Log     *slog.Logger
 	Metrics *prometheus.Registry
+	Guard   Guard // of the metrics; health is for everybody
 	// Ready reports what keeps the process from doing its work, or nil.
 	Ready func(context.Context) error
 }
@@ -63,7 +64,7 @@ func New(cfg Config) *echo.Echo {
 		}
 		return JSON(c, http.StatusOK, health{Status: "ready"})
 	})
-	e.GET("/metrics", echo.WrapHandler(promhttp.HandlerFor(cfg.Metrics, promhttp.HandlerOpts{})))
+	e.GET("/metrics", cfg.Guard(Ops, echo.WrapHandler(promhttp.HandlerFor(cfg.Metrics, promhttp.HandlerOpts{}))))
 	return e
 }
 
