@@ -55,7 +55,7 @@ func (c *config) checkAccess() (wrong []error) {
 // checkServe reports what keeps a program from serving: an address that lets anybody do everything from other machines, though nobody has
 // said so, and files that cannot be read.
 func (c *config) checkServe() (wrong []error) {
-	if !c.tellsApart() && !c.OpenToAnybody && !isLoopback(c.HTTPAddr) {
+	if c.unsaid() {
 		wrong = append(wrong, fmt.Errorf("HTTP_ADDR: other machines reach %s, and callers are not told apart: set ACCESS_KEYS_FILE (orderflow key new makes keys) or OIDC_ISSUER, "+
 			"or listen on 127.0.0.1; if whoever reaches the address may do everything, say so by OPEN_TO_ANYBODY=true", c.HTTPAddr))
 	}
@@ -77,8 +77,15 @@ func (c *config) checkEdge() []error {
 	if c.tellsApart() {
 		return []error{errors.New("ACCESS_KEYS_FILE, OIDC_ISSUER: edge passes Authorization on and checks nothing itself: set them for the services, and here OPEN_TO_ANYBODY=true")}
 	}
-	return c.checkServe()
+	if c.unsaid() {
+		return []error{fmt.Errorf("HTTP_ADDR: other machines reach %s, and edge checks nothing itself: see to it that the services tell callers apart, and say OPEN_TO_ANYBODY=true here; "+
+			"or listen on 127.0.0.1", c.HTTPAddr)}
+	}
+	return nil
 }
+
+// unsaid tells whether other machines reach the address, and nobody has said whom to let in.
+func (c *config) unsaid() bool { return !c.tellsApart() && !c.OpenToAnybody && !isLoopback(c.HTTPAddr) }
 
 // isLoopback tells whether an address is reached from this machine only. One that cannot be resolved is not.
 func isLoopback(address string) bool {
