@@ -27,7 +27,13 @@ func TestStartFaults(t *testing.T) {
 		"command":               {"", "begin", 2, `unknown command "begin"`, false},
 		"address that is taken": {"HTTP_ADDR=" + taken.Addr().String(), "serve", 1, `another program listens on 127.0.0.1:\d+; choose another address by HTTP_ADDR`, false},
 		"address for profiles":  {"DEBUG_ADDR=" + taken.Addr().String(), "serve", 1, `another program listens on 127.0.0.1:\d+; choose another address by DEBUG_ADDR`, false},
-		"address of others":     {"OPEN_TO_ANYBODY=true HTTP_ADDR=192.0.2.1:80", "serve", 1, `HTTP_ADDR: listen tcp 192.0.2.1:80: .*; choose another address`, false},
+		"edge for everybody":    {"HTTP_ADDR=0.0.0.0:0", "edge", 2, `configuration: HTTP_ADDR: other machines reach 0.0.0.0:0, and edge checks nothing itself: .* OPEN_TO_ANYBODY=true`, false},
+		"edge with keys":        {"ACCESS_KEYS_FILE=keys.yaml", "edge", 2, `configuration: ACCESS_KEYS_FILE, OIDC_ISSUER: edge passes Authorization on`, false},
+		"edge by loopback":      {"HTTP_ADDR=" + taken.Addr().String(), "edge", 1, `another program listens on`, false},
+		"up for everybody":      {"HTTP_ADDR=0.0.0.0:0", "up", 2, `configuration: HTTP_ADDR: other machines reach 0.0.0.0:0`, false},
+		"keys and anybody":      {"ACCESS_KEYS_FILE=none.yaml\nOPEN_TO_ANYBODY=true", "serve", 2, `OPEN_TO_ANYBODY: contradicts ACCESS_KEYS_FILE and OIDC_ISSUER: .*\n.*ACCESS_KEYS_FILE: open none.yaml`, false},
+		"issuer alone":          {"OIDC_ISSUER=http://issuer.example", "serve", 2, `OIDC_AUDIENCE: is missing: .*\n.*OIDC_ISSUER: has to be https`, false},
+		"address of others":     {"OPEN_TO_ANYBODY=true\nHTTP_ADDR=192.0.2.1:80", "serve", 1, `HTTP_ADDR: listen tcp 192.0.2.1:80: .*; choose another address`, false},
 	})
 }
 
