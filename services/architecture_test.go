@@ -30,6 +30,7 @@ var layers = map[string][]string{
 	"event": {}, "telemetry": {}, "postgres": {}, "broker": {}, "devstack": {},
 	"flow":    {"event", "broker", "postgres", "telemetry"},
 	"httpapi": {"event", "broker", "postgres", "telemetry"},
+	"access":  {"httpapi"},
 	"dlq":     {"broker", "event", "flow"},
 	"schema":  {}, "document": {}, "contract": {"event", "schema", "document"},
 }

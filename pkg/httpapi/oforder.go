@@ -9,9 +9,11 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// OfOrder is the route that tells what a service has of an order: GET /v1/NAME?order_id=, {NAME: […]}. Title is the name as a part of a longer one,
-// list makes an answer of views.
-func OfOrder[Row, View, List any](name, title string, read func(context.Context, uuid.UUID) ([]Row, error), view func(Row) View, list func([]View) List) Route {
+// OfOrder is the route that tells what a service has of an order: GET /v1/NAME?order_id=, {NAME: […]}. Title is the name as a part of a longer
+// one. read gets the customers that the caller serves, nil for all; list makes an answer of views.
+func OfOrder[Row, View, List any](
+	name, title string, read func(context.Context, uuid.UUID, []string) ([]Row, error), view func(Row) View, list func([]View) List,
+) Route {
 	var none List
 	return Route{
 		Method: http.MethodGet, Path: "/v1/" + name, Name: "list" + title, Scope: OrdersRead,
@@ -24,7 +26,7 @@ func OfOrder[Row, View, List any](name, title string, read func(context.Context,
 			if err != nil {
 				return err
 			}
-			rows, err := read(c.Request().Context(), orderID)
+			rows, err := read(c.Request().Context(), orderID, CallerOf(c).Customers)
 			if err != nil {
 				return err
 			}

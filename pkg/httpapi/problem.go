@@ -84,7 +84,7 @@ func handleError(log *slog.Logger) echo.HTTPErrorHandler {
 	return func(err error, c echo.Context) {
 		p := problemOf(err)
 		if !errors.Is(err, p) && p.Status >= http.StatusInternalServerError && !errors.Is(c.Request().Context().Err(), context.Canceled) { // by the client
-			log.Error("request failed", "method", c.Request().Method, "path", c.Path(), "status", p.Status, "error", err)
+			log.Error("request failed", "method", c.Request().Method, "path", c.Path(), "caller", CallerOf(c).Name, "status", p.Status, "error", err)
 		}
 		if c.Response().Committed {
 			return

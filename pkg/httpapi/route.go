@@ -67,13 +67,13 @@ const (
 	Ops         Scope = "ops"
 )
 
-// Add adds routes to a server. Who asks for the head of something gets what GET would say of it.
-func Add(e *echo.Echo, routes []Route) {
+// Add adds routes to a server, each behind the guard. Who asks for the head of something gets what GET would say of it.
+func Add(e *echo.Echo, guard Guard, routes []Route) {
 	for _, r := range routes {
 		handler := r.checked()
-		e.Add(r.Method, r.Path, handler)
+		e.Add(r.Method, r.Path, guard(r.Scope, handler))
 		if r.Method == http.MethodGet {
-			e.Add(http.MethodHead, r.Path, atOnce(handler))
+			e.Add(http.MethodHead, r.Path, guard(r.Scope, atOnce(handler)))
 		}
 	}
 }

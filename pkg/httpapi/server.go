@@ -28,6 +28,7 @@ const (
 type Config struct {
 	Log     *slog.Logger
 	Metrics *prometheus.Registry
+	Guard   Guard // of the metrics; health is for everybody
 	// Ready reports what keeps the process from doing its work, or nil.
 	Ready func(context.Context) error
 }
@@ -43,7 +44,7 @@ func New(cfg Config) *echo.Echo {
 		},
 	}))
 	e.Use(middleware.ContextTimeout(requestTimeout))
-	Add(e, operations(cfg))
+	Add(e, cfg.Guard, operations(cfg))
 	return e
 }
 

@@ -24,15 +24,16 @@ const (
 
 // Reservation is what is set aside for one order.
 type Reservation struct {
-	ID      uuid.UUID
-	OrderID uuid.UUID
-	Status  Status
-	Items   []event.Item
+	ID         uuid.UUID
+	OrderID    uuid.UUID
+	CustomerID string // of the order; is written with a new reservation, and not read again
+	Status     Status
+	Items      []event.Item
 }
 
 // Open is the reservation that an order starts with, before the stock was asked.
 func Open(order *event.Order, id uuid.UUID) Reservation {
-	return Reservation{ID: id, OrderID: order.OrderID, Status: Reserved, Items: order.Items}
+	return Reservation{ID: id, OrderID: order.OrderID, CustomerID: order.CustomerID, Status: Reserved, Items: order.Items}
 }
 
 // Tombstone is the reservation of an order that is undone before it was reserved. The late PaymentProcessed finds it and

@@ -20,18 +20,18 @@ import (
 func insert(tx *postgres.Tx, reservations []Reservation, inserted *[]uuid.UUID) error {
 	sorted := slices.SortedFunc(slices.Values(reservations), func(a, b Reservation) int { return slices.Compare(a.OrderID[:], b.OrderID[:]) })
 	n := len(sorted)
-	orders, ids, statuses, items := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]string, n), make([]string, n)
+	orders, ids, statuses, items, customers := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]string, n), make([]string, n), make([]string, n)
 	for i, r := range sorted {
 		encoded, err := json.Marshal(r.Items)
 		if err != nil {
 			return fmt.Errorf("encode items: %w", err)
 		}
-		orders[i], ids[i], statuses[i], items[i] = r.OrderID, r.ID, string(r.Status), string(encoded)
+		orders[i], ids[i], statuses[i], items[i], customers[i] = r.OrderID, r.ID, string(r.Status), string(encoded), r.CustomerID
 	}
 	postgres.Read(tx, pgx.RowTo[uuid.UUID], inserted, `
-		INSERT INTO reservations (order_id, reservation_id, status, items)
-		SELECT o, r, s, i::jsonb FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[]) AS v (o, r, s, i)
-		ON CONFLICT (order_id) DO NOTHING RETURNING order_id`, orders, ids, statuses, items)
+		INSERT INTO reservations (order_id, reservation_id, status, items, customer_id)
+		SELECT o, r, s, i::jsonb, c FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[]) AS v (o, r, s, i, c)
+		ON CONFLICT (order_id) DO NOTHING RETURNING order_id`, orders, ids, statuses, items, customers)
 	return nil
 }
 
@@ -138,10 +138,11 @@ func scanRow(c pgx.CollectableRow) (r row, err error) {
 	return r, err
 }
 
-// ofOrder returns a function that reads the reservations of an order, without locking them.
-func ofOrder(db *pgxpool.Pool) func(context.Context, uuid.UUID) ([]row, error) {
-	return func(ctx context.Context, orderID uuid.UUID) ([]row, error) {
-		rows, err := db.Query(ctx, selectReservations+" WHERE order_id = $1", orderID)
+// ofOrder returns a function that reads the reservations of an order, without locking them: those of some customers, or of all where customers
+// is nil.
+func ofOrder(db *pgxpool.Pool) func(context.Context, uuid.UUID, []string) ([]row, error) {
+	return func(ctx context.Context, orderID uuid.UUID, customers []string) ([]row, error) {
+		rows, err := db.Query(ctx, selectReservations+" WHERE order_id = $1 AND ($2::text[] IS NULL OR customer_id = ANY($2))", orderID, customers)
 		if err != nil {
 			return nil, err
 		}

@@ -34,6 +34,17 @@ type config struct {
 	CarrierTimeout time.Duration `env:"CARRIER_TIMEOUT" envDefault:"5s"`
 	CarrierCalls   int           `env:"CARRIER_CALLS" envDefault:"512"`
 
+	KeysFile           string  `env:"ACCESS_KEYS_FILE"`
+	Issuer             string  `env:"OIDC_ISSUER"`
+	Audience           string  `env:"OIDC_AUDIENCE"`
+	JWKS               string  `env:"OIDC_JWKS"`
+	CustomersClaim     string  `env:"OIDC_CUSTOMERS_CLAIM"`
+	OpenToAnybody      bool    `env:"OPEN_TO_ANYBODY"`
+	RateLimit          float64 `env:"RATE_LIMIT" envDefault:"0"` // requests a second of each caller; 0: any number
+	RateBurst          int     `env:"RATE_BURST" envDefault:"0"` // 0: those of one second
+	MaxRequests        int     `env:"MAX_REQUESTS" envDefault:"1024"`
+	MaxWaitingRequests int     `env:"MAX_WAITING" envDefault:"20000"`
+
 	StartTimeout  time.Duration `env:"START_TIMEOUT" envDefault:"30s"`     // how long to wait for servers that are not there yet
 	StopTimeout   time.Duration `env:"STOP_TIMEOUT" envDefault:"20s"`      // how long to finish what is in hand
 	DBMaxConns    int32         `env:"DB_MAX_CONNS" envDefault:"12"`       // for each service
@@ -65,10 +76,15 @@ func (d *retryDelays) UnmarshalText(text []byte) error {
 }
 
 // loadConfig reads and checks the environment, before anything is dialled. What is wrong is told together, each by its variable.
-func loadConfig() (config, error) {
+// further are checks that only some commands ask for.
+func loadConfig(further ...func(*config) []error) (config, error) {
 	cfg, err := env.ParseAs[config]()
 	wrong := unread(err)
-	for _, err := range cfg.validate() {
+	found := cfg.validate()
+	for _, check := range further {
+		found = append(found, check(&cfg)...)
+	}
+	for _, err := range found {
 		variable, _, _ := strings.Cut(err.Error(), ":")
 		if !slices.ContainsFunc(wrong, func(e error) bool { return strings.HasPrefix(e.Error(), variable+":") }) {
 			wrong = append(wrong, err)
@@ -140,9 +156,15 @@ func (c *config) validate() (wrong []error) {
 			check(fmt.Errorf("%s: must be at least 1, is %d", number.variable, number.value))
 		}
 	}
-	if c.MaxOpenOrders < 0 {
-		check(fmt.Errorf("MAX_OPEN_ORDERS: must not be negative, is %d; 0 is any number", c.MaxOpenOrders))
+	for _, number := range []struct {
+		variable string
+		value    int
+	}{{"MAX_OPEN_ORDERS", c.MaxOpenOrders}, {"MAX_REQUESTS", c.MaxRequests}, {"MAX_WAITING", c.MaxWaitingRequests}} {
+		if number.value < 0 {
+			check(fmt.Errorf("%s: must not be negative, is %d; 0 is any number", number.variable, number.value))
+		}
 	}
+	wrong = append(wrong, c.checkAccess()...)
 	if c.LogFormat != "text" && c.LogFormat != "json" {
 		check(fmt.Errorf("LOG_FORMAT: %q is neither text nor json", c.LogFormat))
 	}
@@ -200,6 +222,8 @@ func (c config) masked() slog.Attr {
 	}
 	return slog.Group("config",
 		"AMQP_URL", strings.Join(urls, ","), "DATABASE_URL", maskURL(c.DatabaseURL), "HTTP_ADDR", c.HTTPAddr, "DEBUG_ADDR", c.DebugAddr,
+		"ACCESS_KEYS_FILE", c.KeysFile, "OIDC_ISSUER", maskURL(c.Issuer), "OIDC_AUDIENCE", c.Audience, "OIDC_JWKS", maskSource(c.JWKS),
+		"OIDC_CUSTOMERS_CLAIM", c.CustomersClaim, "OPEN_TO_ANYBODY", c.OpenToAnybody, "RATE_LIMIT", c.RateLimit,
 		"RETRY_DELAYS", fmt.Sprint(c.RetryDelays), "INBOX_RETENTION", c.InboxRetention.String(), "GATEWAY_URL", maskURL(c.GatewayURL), "CARRIER_URL", maskURL(c.CarrierURL))
 }
 

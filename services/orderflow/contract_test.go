@@ -12,15 +12,15 @@ import (
 	"orderflow/services/documents"
 )
 
-// contract judges all that the tests send and get, by the document that the program serves.
-var contract = sync.OnceValues(func() (*conformance.Judge, error) {
+// restJudge judges all that the tests send and get, by the document that the program serves.
+var restJudge = sync.OnceValues(func() (*conformance.Judge, error) {
 	return conformance.New(documents.OpenAPI(), "cursor", "Last-Event-ID", "Idempotency-Key")
 })
 
 // watch makes a client show to a judge what it sends and gets. What breaks the document fails the test, whatever became of it there.
 func watch(t testing.TB, c *client) *conformance.Judge {
 	t.Helper()
-	judge, err := contract()
+	judge, err := restJudge()
 	if err != nil {
 		t.Fatal(err)
 	}

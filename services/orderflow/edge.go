@@ -33,7 +33,8 @@ func newEdge() *cobra.Command {
 		Short: "Serve the REST API of services that run by themselves under one address",
 		Long: `Pass each request on to the service whose route it is, so that services that run as processes of their own have one
 address, as "orderflow serve" has with all of them. It knows nothing else, and the services do not know it.
-It listens on HTTP_ADDR.`,
+It listens on HTTP_ADDR. It passes Authorization on and checks nothing itself: that is the services' work. So on an address that other
+machines reach, it wants to be told OPEN_TO_ANYBODY=true.`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			targets := map[string]*url.URL{}
@@ -54,7 +55,7 @@ It listens on HTTP_ADDR.`,
 }
 
 func edge(cmd *cobra.Command, targets map[string]*url.URL) error {
-	cfg, err := loadConfig()
+	cfg, err := loadConfig((*config).checkEdge)
 	if err != nil {
 		return err
 	}
@@ -64,9 +65,9 @@ func edge(cmd *cobra.Command, targets map[string]*url.URL) error {
 		return err
 	}
 	e := httpapi.New(httpapi.Config{
-		Log: log, Metrics: telemetry.NewRegistry(), Ready: func(ctx context.Context) error { return allReady(ctx, targets) },
+		Log: log, Metrics: telemetry.NewRegistry(), Guard: httpapi.Open, Ready: func(ctx context.Context) error { return allReady(ctx, targets) },
 	})
-	httpapi.Add(e, documents.Routes())
+	httpapi.Add(e, httpapi.Open, documents.Routes())
 	for path, name := range routes {
 		handler := echo.WrapHandler(passOn(name, targets[name]))
 		e.Any(path, handler)

@@ -60,6 +60,7 @@ func call(t testing.TB, settings []string, args ...string) (stdout, stderr strin
 var configuration = []string{
 	"AMQP_URL", "DATABASE_URL", "RABBITMQ_MANAGEMENT_URL", "ORDERFLOW_URL", "HTTP_ADDR", "DEBUG_ADDR", "RETRY_DELAYS", "INBOX_RETENTION", "GATEWAY_URL", "GATEWAY_TIMEOUT", "GATEWAY_CALLS",
 	"CARRIER_URL", "CARRIER_TIMEOUT", "CARRIER_CALLS", "START_TIMEOUT", "STOP_TIMEOUT", "DB_MAX_CONNS", "MAX_OPEN_ORDERS", "LOG_LEVEL", "LOG_FORMAT",
+	"ACCESS_KEYS_FILE", "OIDC_ISSUER", "OIDC_AUDIENCE", "OIDC_JWKS", "OIDC_CUSTOMERS_CLAIM", "OPEN_TO_ANYBODY", "RATE_LIMIT", "RATE_BURST", "MAX_REQUESTS", "MAX_WAITING",
 }
 
 // settings are the program's on servers of a test, with short delays before a failed message is tried again.

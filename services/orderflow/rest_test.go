@@ -42,7 +42,7 @@ func TestREST(t *testing.T) {
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(t, p.client) })
 	}
-	if judge, _ := contract(); !t.Failed() && judge.Unseen() != nil {
+	if judge, _ := restJudge(); !t.Failed() && judge.Unseen() != nil {
 		t.Errorf("no answer was judged of %v", judge.Unseen())
 	}
 }

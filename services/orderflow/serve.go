@@ -55,7 +55,7 @@ var services = []service{
 func wireOrder(p *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Pool) {
 	metrics := order.NewMetrics(p.registry)
 	order.Subscribe(runtime, metrics)
-	httpapi.Add(e, order.Routes(db, runtime, metrics, p.cfg.MaxOpenOrders, p.log.With("service", order.Name)))
+	httpapi.Add(e, p.guard, order.Routes(db, runtime, metrics, p.cfg.MaxOpenOrders, p.log.With("service", order.Name)))
 }
 
 func wirePayment(p *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Pool) {
@@ -64,7 +64,7 @@ func wirePayment(p *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Po
 		gateway = payment.NewHTTPGateway(p.cfg.GatewayURL, externalClient(p.cfg.GatewayCalls))
 	}
 	payment.Subscribe(runtime, gateway, flow.NewGuard("gateway", p.cfg.GatewayTimeout, p.cfg.GatewayCalls, p.metrics, p.log))
-	httpapi.Add(e, payment.Routes(db))
+	httpapi.Add(e, p.guard, payment.Routes(db))
 }
 
 // externalClient keeps as many connections as there can be calls, and takes an answer as it is.
@@ -77,9 +77,9 @@ func externalClient(calls int) *http.Client {
 	}
 }
 
-func wireInventory(_ *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Pool) {
+func wireInventory(p *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Pool) {
 	inventory.Subscribe(runtime)
-	httpapi.Add(e, inventory.Routes(db))
+	httpapi.Add(e, p.guard, inventory.Routes(db))
 }
 
 func wireShipping(p *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Pool) {
@@ -88,7 +88,7 @@ func wireShipping(p *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.P
 		carrier = shipping.NewHTTPCarrier(p.cfg.CarrierURL, externalClient(p.cfg.CarrierCalls))
 	}
 	shipping.Subscribe(runtime, carrier, flow.NewGuard("carrier", p.cfg.CarrierTimeout, p.cfg.CarrierCalls, p.metrics, p.log))
-	httpapi.Add(e, shipping.Routes(db))
+	httpapi.Add(e, p.guard, shipping.Routes(db))
 }
 
 // pick returns the services of those names; all of them where there are no names.
@@ -122,7 +122,19 @@ Environment; what is empty counts as not set, but for RETRY_DELAYS:
                           are trusted; certfile and keyfile name a certificate of the client
   DATABASE_URL            postgres://user:password@host:5432/database; with TLS add
                           ?sslmode=verify-full&sslrootcert=/path/to/ca.pem
-  HTTP_ADDR               where to serve HTTP (127.0.0.1:8080)
+  HTTP_ADDR               where to serve HTTP (127.0.0.1:8080). On an address that other machines reach, callers have to be told apart,
+                          by ACCESS_KEYS_FILE or OIDC_ISSUER or both, or OPEN_TO_ANYBODY has to be said
+  ACCESS_KEYS_FILE        API keys, by their hashes, as "orderflow key new" prints them. It is read again when it changes
+  OIDC_ISSUER             OpenID Connect issuer whose tokens are taken, as they have it (iss): https://issuer.example
+  OIDC_AUDIENCE           what the tokens must be for (aud); needed with OIDC_ISSUER
+  OIDC_JWKS               the issuer's keys, a file or a URL; empty: where its discovery document says
+  OIDC_CUSTOMERS_CLAIM    the claim of a token with the customers whose orders it is for; tokens without it are refused.
+                          Empty: tokens are for all customers' orders
+  OPEN_TO_ANYBODY         true: whoever reaches HTTP_ADDR may do everything (false)
+  RATE_LIMIT, RATE_BURST  requests a second of each caller, and so many at once, in this process, where its key says nothing else;
+                          0: any number (0), and those of one second (0)
+  MAX_REQUESTS            so many requests at a time; more are refused with 503 and Retry-After (1024); 0: any number
+  MAX_WAITING             so many more that wait, for an order to end or for events (20000); 0: any number
   DEBUG_ADDR              where to serve profiles, for go tool pprof http://…/debug/pprof/profile; empty: nowhere
   RETRY_DELAYS            how long a message that failed waits before each further attempt (1s,10s,60s,300s);
                           none: it is dead-lettered at once
@@ -142,7 +154,7 @@ Environment; what is empty counts as not set, but for RETRY_DELAYS:
 			if err != nil {
 				return err
 			}
-			cfg, err := loadConfig()
+			cfg, err := loadConfig((*config).checkServe)
 			if err != nil {
 				return err
 			}
@@ -157,6 +169,7 @@ type process struct {
 	log      *slog.Logger
 	registry *prometheus.Registry
 	metrics  *flow.Metrics
+	guard    httpapi.Guard
 	deadline time.Time // of START_TIMEOUT
 }
 
@@ -187,6 +200,10 @@ func serve(ctx context.Context, cfg config, picked []service, log io.Writer, sta
 		names[i] = s.name
 	}
 	p.log.Info("starting", "services", strings.Join(names, " "), "version", version, cfg.masked())
+	access, err := p.openAccess(ctx)
+	if err != nil {
+		return err
+	}
 	listener, err := listen("HTTP_ADDR", cfg.HTTPAddr)
 	if err != nil {
 		return err
@@ -209,8 +226,8 @@ func serve(ctx context.Context, cfg config, picked []service, log io.Writer, sta
 	if err != nil {
 		return err
 	}
-	e := httpapi.New(httpapi.Config{Log: p.log, Metrics: p.registry, Ready: func(ctx context.Context) error { return ready(ctx, parts) }})
-	httpapi.Add(e, documents.Routes())
+	e := httpapi.New(httpapi.Config{Log: p.log, Metrics: p.registry, Guard: p.guard, Ready: func(ctx context.Context) error { return ready(ctx, parts) }})
+	httpapi.Add(e, p.guard, documents.Routes())
 	for i, s := range picked {
 		s.wire(p, e, parts[i].runtime, parts[i].db)
 	}
@@ -234,6 +251,12 @@ func serve(ctx context.Context, cfg config, picked []service, log io.Writer, sta
 		defer stop()
 		return httpapi.Serve(failed, e, listener, cfg.StopTimeout)
 	})
+	if access != nil {
+		group.Go(func() error {
+			access.Run(running)
+			return nil
+		})
+	}
 	if debug != nil {
 		group.Go(func() error {
 			if err := httpapi.Serve(failed, telemetry.Profiles(), debug, 0); err != nil { // a profile is nothing to wait for

@@ -27,7 +27,13 @@ func TestStartFaults(t *testing.T) {
 		"command":               {"", "begin", 2, `unknown command "begin"`, false},
 		"address that is taken": {"HTTP_ADDR=" + taken.Addr().String(), "serve", 1, `another program listens on 127.0.0.1:\d+; choose another address by HTTP_ADDR`, false},
 		"address for profiles":  {"DEBUG_ADDR=" + taken.Addr().String(), "serve", 1, `another program listens on 127.0.0.1:\d+; choose another address by DEBUG_ADDR`, false},
-		"address of others":     {"HTTP_ADDR=192.0.2.1:80", "serve", 1, `HTTP_ADDR: listen tcp 192.0.2.1:80: .*; choose another address`, false},
+		"edge for everybody":    {"HTTP_ADDR=0.0.0.0:0", "edge", 2, `configuration: HTTP_ADDR: other machines reach 0.0.0.0:0, and edge checks nothing itself: .* OPEN_TO_ANYBODY=true`, false},
+		"edge with keys":        {"ACCESS_KEYS_FILE=keys.yaml", "edge", 2, `configuration: ACCESS_KEYS_FILE, OIDC_ISSUER: edge passes Authorization on`, false},
+		"edge by loopback":      {"HTTP_ADDR=" + taken.Addr().String(), "edge", 1, `another program listens on`, false},
+		"up for everybody":      {"HTTP_ADDR=0.0.0.0:0", "up", 2, `configuration: HTTP_ADDR: other machines reach 0.0.0.0:0`, false},
+		"keys and anybody":      {"ACCESS_KEYS_FILE=none.yaml\nOPEN_TO_ANYBODY=true", "serve", 2, `OPEN_TO_ANYBODY: contradicts ACCESS_KEYS_FILE and OIDC_ISSUER: .*\n.*ACCESS_KEYS_FILE: open none.yaml`, false},
+		"issuer alone":          {"OIDC_ISSUER=http://issuer.example", "serve", 2, `OIDC_AUDIENCE: is missing: .*\n.*OIDC_ISSUER: has to be https`, false},
+		"address of others":     {"OPEN_TO_ANYBODY=true\nHTTP_ADDR=192.0.2.1:80", "serve", 1, `HTTP_ADDR: listen tcp 192.0.2.1:80: .*; choose another address`, false},
 	})
 }
 
@@ -66,6 +72,17 @@ func TestWrongSettings(t *testing.T) {
 		"GATEWAY_CALLS=0":              `GATEWAY_CALLS: must be at least 1, is 0`,
 		"CARRIER_CALLS=few":            `CARRIER_CALLS: .*few`,
 		"DB_MAX_CONNS=0":               `DB_MAX_CONNS: must be at least 1`,
+		"MAX_REQUESTS=-1":              `MAX_REQUESTS: must not be negative, is -1`,
+		"MAX_WAITING=-1":               `MAX_WAITING: must not be negative, is -1`,
+		"OPEN_TO_ANYBODY=perhaps":      `OPEN_TO_ANYBODY: .*perhaps`,
+		"RATE_LIMIT=5":                 `RATE_LIMIT: is for each caller: it needs ACCESS_KEYS_FILE or OIDC_ISSUER`,
+		"RATE_LIMIT=-5":                `RATE_LIMIT: must be from 0`,
+		"RATE_BURST=5":                 `RATE_BURST: is of no use without RATE_LIMIT`,
+		"OIDC_AUDIENCE=orderflow":      `OIDC_AUDIENCE: is of no use without OIDC_ISSUER`,
+		"ACCESS_KEYS_FILE=/none.yaml":  `ACCESS_KEYS_FILE: open /none.yaml: no such file`,
+		"HTTP_ADDR=0.0.0.0:0":          `HTTP_ADDR: other machines reach 0.0.0.0:0, and callers are not told apart: .*OPEN_TO_ANYBODY=true`,
+		"HTTP_ADDR=:0":                 `HTTP_ADDR: other machines reach :0`,
+		"HTTP_ADDR=[::]:0":             `HTTP_ADDR: other machines reach \[::\]:0`,
 		"LOG_LEVEL=loud":               `LOG_LEVEL: .*loud`,
 		"LOG_FORMAT=xml":               `LOG_FORMAT: "xml" is neither text nor json`,
 	} {

@@ -58,7 +58,7 @@ func up(cmd *cobra.Command, dir string, command []string) (err error) {
 			return usagef("%w", err)
 		}
 	}
-	cfg, err := loadConfig()
+	cfg, err := loadConfig((*config).checkServe)
 	if err != nil {
 		return err
 	}

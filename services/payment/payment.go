@@ -24,6 +24,7 @@ const (
 type Payment struct {
 	ID               uuid.UUID
 	OrderID          uuid.UUID
+	CustomerID       string // of the order; is written with a new payment, and not read again
 	Status           Status
 	Amount           int64 // minor units of Currency
 	RefundedAmount   int64
@@ -43,7 +44,9 @@ type Verdict struct {
 
 // Open is the payment that an order starts with: the intent to charge it.
 func Open(order *event.Order, id uuid.UUID) Payment {
-	return Payment{ID: id, OrderID: order.OrderID, Status: Charging, Amount: order.TotalAmount.Minor, Currency: order.Currency}
+	return Payment{
+		ID: id, OrderID: order.OrderID, CustomerID: order.CustomerID, Status: Charging, Amount: order.TotalAmount.Minor, Currency: order.Currency,
+	}
 }
 
 // Tombstone is the payment of an order that is undone before it was placed here. The late OrderPlaced finds it and does nothing.

@@ -22,15 +22,16 @@ func insert(tx *postgres.Tx, payments []Payment, inserted *[]uuid.UUID) {
 	n := len(payments)
 	orders, ids, statuses := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]string, n)
 	amounts, currencies, undo := make([]int64, n), make([]string, n), make([]*event.CancelReason, n)
+	customers := make([]string, n)
 	for i, p := range payments {
 		orders[i], ids[i], statuses[i], amounts[i], currencies[i] = p.OrderID, p.ID, string(p.Status), p.Amount, p.Currency
-		undo[i] = postgres.OrNull(p.Undo)
+		undo[i], customers[i] = postgres.OrNull(p.Undo), p.CustomerID
 	}
 	postgres.Read(tx, pgx.RowTo[uuid.UUID], inserted, `
-		INSERT INTO payments (order_id, payment_id, status, amount, currency, undo_reason)
-		SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[])
+		INSERT INTO payments (order_id, payment_id, status, amount, currency, undo_reason, customer_id)
+		SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[])
 		ON CONFLICT (order_id) DO NOTHING RETURNING order_id`,
-		orders, ids, statuses, amounts, currencies, undo)
+		orders, ids, statuses, amounts, currencies, undo, customers)
 }
 
 // begin adds the payments of orders that have none yet, and puts what there is of their orders then into *rows. Both are queued. Nothing
@@ -101,10 +102,11 @@ func scanRow(c pgx.CollectableRow) (r row, err error) {
 	return r, err
 }
 
-// ofOrder returns a function that reads the payments of an order, without locking them.
-func ofOrder(db *pgxpool.Pool) func(context.Context, uuid.UUID) ([]row, error) {
-	return func(ctx context.Context, orderID uuid.UUID) ([]row, error) {
-		rows, err := db.Query(ctx, selectPayments+" WHERE order_id = $1", orderID)
+// ofOrder returns a function that reads the payments of an order, without locking them: those of some customers, or of all where customers
+// is nil.
+func ofOrder(db *pgxpool.Pool) func(context.Context, uuid.UUID, []string) ([]row, error) {
+	return func(ctx context.Context, orderID uuid.UUID, customers []string) ([]row, error) {
+		rows, err := db.Query(ctx, selectPayments+" WHERE order_id = $1 AND ($2::text[] IS NULL OR customer_id = ANY($2))", orderID, customers)
 		if err != nil {
 			return nil, err
 		}

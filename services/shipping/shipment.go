@@ -21,6 +21,7 @@ const (
 type Shipment struct {
 	ID             uuid.UUID
 	OrderID        uuid.UUID
+	CustomerID     string // of the order; is written with a new shipment, and not read again
 	Status         Status
 	Carrier        string
 	TrackingNumber string
@@ -38,7 +39,7 @@ type Verdict struct {
 
 // Open is the shipment that an order starts with: the intent to book a parcel.
 func Open(order *event.Order, id uuid.UUID) Shipment {
-	return Shipment{ID: id, OrderID: order.OrderID, Status: Booking}
+	return Shipment{ID: id, OrderID: order.OrderID, CustomerID: order.CustomerID, Status: Booking}
 }
 
 // Tombstone is the shipment of an order that is cancelled before its parcel was asked for. The late InventoryReserved finds

@@ -19,15 +19,15 @@ import (
 func insert(tx *postgres.Tx, shipments []Shipment, inserted *[]uuid.UUID) {
 	slices.SortFunc(shipments, func(a, b Shipment) int { return slices.Compare(a.OrderID[:], b.OrderID[:]) })
 	n := len(shipments)
-	orders, ids, statuses := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]string, n)
+	orders, ids, statuses, customers := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]string, n), make([]string, n)
 	for i, s := range shipments {
-		orders[i], ids[i], statuses[i] = s.OrderID, s.ID, string(s.Status)
+		orders[i], ids[i], statuses[i], customers[i] = s.OrderID, s.ID, string(s.Status), s.CustomerID
 	}
 	postgres.Read(tx, pgx.RowTo[uuid.UUID], inserted, `
-		INSERT INTO shipments (order_id, shipment_id, status)
-		SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[])
+		INSERT INTO shipments (order_id, shipment_id, status, customer_id)
+		SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[])
 		ON CONFLICT (order_id) DO NOTHING RETURNING order_id`,
-		orders, ids, statuses)
+		orders, ids, statuses, customers)
 }
 
 // begin adds the shipments of orders that have none yet, and puts what there is of their orders then into *rows. Both are queued. Nothing
@@ -94,10 +94,11 @@ func scanRow(c pgx.CollectableRow) (r row, err error) {
 	return r, err
 }
 
-// ofOrder returns a function that reads the shipments of an order, without locking them.
-func ofOrder(db *pgxpool.Pool) func(context.Context, uuid.UUID) ([]row, error) {
-	return func(ctx context.Context, orderID uuid.UUID) ([]row, error) {
-		rows, err := db.Query(ctx, selectShipments+" WHERE order_id = $1", orderID)
+// ofOrder returns a function that reads the shipments of an order, without locking them: those of some customers, or of all where customers
+// is nil.
+func ofOrder(db *pgxpool.Pool) func(context.Context, uuid.UUID, []string) ([]row, error) {
+	return func(ctx context.Context, orderID uuid.UUID, customers []string) ([]row, error) {
+		rows, err := db.Query(ctx, selectShipments+" WHERE order_id = $1 AND ($2::text[] IS NULL OR customer_id = ANY($2))", orderID, customers)
 		if err != nil {
 			return nil, err
 		}

@@ -1,0 +1,7 @@
+-- +goose Up
+
+-- Whose order it is, for callers who see the orders of some customers only. What is older has none, and is not theirs to see.
+ALTER TABLE reservations ADD COLUMN customer_id text;
+
+-- +goose Down
+ALTER TABLE reservations DROP COLUMN customer_id;

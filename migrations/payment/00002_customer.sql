@@ -1,0 +1,7 @@
+-- +goose Up
+
+-- Whose order it is, for callers who see the orders of some customers only. What is older has none, and is not theirs to see.
+ALTER TABLE payments ADD COLUMN customer_id text;
+
+-- +goose Down
+ALTER TABLE payments DROP COLUMN customer_id;

@@ -1,0 +1,190 @@
+package access
+
+import (
+	"bytes"
+	"context"
+	"crypto/subtle"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"orderflow/pkg/httpapi"
+)
+
+// Config says who may call.
+type Config struct {
+	KeysFile string  // "": no keys
+	Issuer   *Issuer // nil: no tokens
+	Rate     Rate    // of callers for whom the file has none
+	Refusals *prometheus.CounterVec
+	Log      *slog.Logger
+}
+
+// Access knows who may call.
+type Access struct {
+	cfg    Config
+	text   []byte // of the keys file
+	broken string // why the file that is there now is not used; "" if it is
+	keys   atomic.Pointer[map[hash]*key]
+	issuer *issuer
+	limits limits
+}
+
+// caller is a caller with its limit, if it has one.
+type caller struct {
+	httpapi.Caller
+	limit *limit
+}
+
+// Open reads the keys and, if it answers, those of the issuer.
+func Open(ctx context.Context, cfg Config) (*Access, error) {
+	a := &Access{cfg: cfg, limits: limits{rate: cfg.Rate, known: map[string]*limit{}}}
+	a.keys.Store(&map[hash]*key{})
+	if cfg.KeysFile != "" {
+		if err := a.readKeys(); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.Issuer != nil {
+		var err error
+		if a.issuer, err = openIssuer(ctx, *cfg.Issuer, cfg.Log); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// CheckKeys reports what is wrong with a file of keys.
+func CheckKeys(file string) error {
+	_, _, err := readKeysFile(file)
+	return err
+}
+
+// lookEvery is how long a change of a file may go unnoticed.
+const lookEvery = 2 * time.Second
+
+// Run takes over what changes in the files and at the issuer, until ctx ends.
+func (a *Access) Run(ctx context.Context) {
+	ticker := time.NewTicker(lookEvery)
+	defer ticker.Stop()
+	if a.issuer != nil {
+		defer a.issuer.client.CloseIdleConnections()
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		a.look(ctx)
+	}
+}
+
+func (a *Access) look(ctx context.Context) {
+	if a.cfg.KeysFile != "" {
+		a.tell(a.readKeys())
+	}
+	if a.issuer != nil {
+		a.issuer.renew(ctx)
+	}
+}
+
+// tell logs that the file is broken when it becomes so, and not every time that it is looked at.
+func (a *Access) tell(err error) {
+	said := ""
+	if err != nil {
+		said = err.Error()
+	}
+	if said != "" && said != a.broken {
+		a.cfg.Log.Error("the new keys are not used, and the old ones go on being used: no key is revoked", "error", err)
+	}
+	a.broken = said
+}
+
+// readKeys takes over the keys of the file, if they are not those that are known. The counts of callers go on.
+func (a *Access) readKeys() error {
+	text, list, err := readKeysFile(a.cfg.KeysFile)
+	if err != nil || bytes.Equal(text, a.text) {
+		return err
+	}
+	counted := map[string]*limit{}
+	for _, k := range *a.keys.Load() {
+		counted[k.Name] = k.limit
+	}
+	keys := make(map[hash]*key, len(list))
+	for _, k := range list {
+		if k.limit == nil && a.cfg.Rate.PerSecond > 0 {
+			k.limit = newLimit(a.cfg.Rate)
+		}
+		if old := counted[k.Name]; old != nil && k.limit != nil && old.rate == k.limit.rate {
+			k.limit = old
+		}
+		keys[k.hash] = k
+	}
+	a.keys.Store(&keys)
+	if a.text != nil {
+		a.cfg.Log.Info("the keys have changed", "file", a.cfg.KeysFile, "keys", len(keys))
+	}
+	a.text = text
+	return nil
+}
+
+func readKeysFile(name string) (text []byte, keys []*key, err error) {
+	if text, err = readFile(name); err != nil {
+		return nil, nil, err
+	}
+	if keys, err = parseKeys(text); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return text, keys, nil
+}
+
+// maxFile is the largest file that is read, in bytes.
+const maxFile = 4 << 20
+
+func readFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(text) > maxFile {
+		err = fmt.Errorf("%s: is larger than %d bytes", name, maxFile)
+	}
+	return text, err
+}
+
+// identify tells whose token it is.
+func (a *Access) identify(ctx context.Context, token string, now time.Time) (*caller, error) {
+	if strings.HasPrefix(token, keyPrefix) {
+		return a.ownerOf(token, now)
+	}
+	if a.issuer == nil {
+		return nil, refuse("it is no API key of orderflow, and tokens of an issuer are not taken here")
+	}
+	owner, err := a.issuer.ownerOf(ctx, token, now)
+	if err != nil {
+		return nil, err
+	}
+	return &caller{Caller: *owner, limit: a.limits.of(owner.Name, now)}, nil
+}
+
+// ownerOf finds the owner of an API key.
+func (a *Access) ownerOf(text string, now time.Time) (*caller, error) {
+	sum := hashOf(text)
+	k := (*a.keys.Load())[sum]
+	if k == nil || subtle.ConstantTimeCompare(k.hash[:], sum[:]) != 1 {
+		return nil, refuse("there is no such API key; it may have been revoked")
+	}
+	if !k.expires.IsZero() && !now.Before(k.expires) {
+		return nil, refuse("the API key has expired")
+	}
+	return k.caller, nil
+}

@@ -1,0 +1,14 @@
+// Package access tells who calls the REST API, and what they may do: by API keys that are listed in a file, and by tokens of an OpenID
+// Connect issuer.
+//
+// An API key is random: 260 bits, made by [NewKey]. The file has its SHA-256 and not the key, so whoever reads the file cannot call. A slow
+// hash, as passwords need, would add nothing: nobody guesses 260 bits, however fast. The file is read again when it changes, so that a key
+// is revoked by taking its entry out.
+//
+// Keys are found by their hash. How long that takes depends on the hash of what was sent, of which nobody can choose even a few bytes to
+// their liking without knowing the whole, so time tells nothing about the keys that exist; the last comparison takes constant time all the same.
+//
+// A token is a JWT that the issuer has signed, with an asymmetric algorithm, for this API as its audience. The issuer's keys are fetched
+// at the start, every quarter of an hour, and when a token names one that is not known; while the issuer is away, those that are known go
+// on being used.
+package access
