@@ -12,8 +12,10 @@ import (
 
 // Routes is the service's part of the REST API. Orders are refused while maxOpen of the latest have not ended; 0 means never.
 func Routes(db *pgxpool.Pool, runtime *flow.Service, metrics *Metrics, maxOpen int, log *slog.Logger) []httpapi.Route {
+	live := newLive(db, runtime, metrics, log)
+	runtime.Behind(live.run)
 	return api{
-		db: db, runtime: runtime, placing: flow.NewGroup(runtime, placeAll(metrics)),
+		live: live, db: db, runtime: runtime, placing: flow.NewGroup(runtime, placeAll(metrics)),
 		gate: &gate{db: db, limit: maxOpen, refused: metrics.refused, log: log},
 	}.routes()
 }
