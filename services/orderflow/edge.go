@@ -79,11 +79,15 @@ func edge(cmd *cobra.Command, targets map[string]*url.URL) error {
 func patiently(h http.Handler) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
-		wait, waits := httpapi.Wait(r.Header)
-		if listens := httpapi.Prefers(r.Header, "text/event-stream", echo.MIMEApplicationJSON); waits || listens {
+		wait, lingers := httpapi.Wait(r.Header)
+		reads := r.Method == http.MethodGet
+		if reads && httpapi.Prefers(r.Header, "text/event-stream", echo.MIMEApplicationJSON) {
+			wait, lingers = 0, true
+		}
+		if lingers {
 			stop := httpapi.Linger(c, wait)
 			defer stop()
-			if r.Method == http.MethodGet {
+			if reads {
 				defer context.AfterFunc(httpapi.Stopping(r.Context()), stop)()
 			}
 		}
