@@ -8,9 +8,6 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// slotKey is where a function may be kept, for a request, that gives back its place among those that are worked on.
-const slotKey = "orderflow.slot"
-
 type (
 	unlimitedKey struct{} // the request's context without a deadline
 	servingKey   struct{} // a context that ends when the server stops
@@ -27,7 +24,7 @@ func limitTime(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// Linger is for a handler that waits on purpose: neither the request's deadline nor that of its connection ends it any more, and its place
+// Linger is for a handler that waits on purpose: neither the request's deadline nor that of its connection ends it any more, and its slot
 // among the requests that are worked on is given back. What is left of the body is to come within atMost; 0 is for requests without one. The
 // request's context still ends when the client goes, and when stop is called. Whoever lingers heeds Stopping.
 func Linger(c echo.Context, atMost time.Duration) (stop func()) {
@@ -44,8 +41,8 @@ func Linger(c echo.Context, atMost time.Duration) (stop func()) {
 		deadline = time.Now().Add(atMost + requestTimeout)
 	}
 	http.NewResponseController(c.Response()).SetReadDeadline(deadline) // an error is that of a connection that has none
-	if giveBack, held := c.Get(slotKey).(func()); held {
-		giveBack()
+	if wait, held := c.Get("orderflow.slot").(func()); held {
+		wait()
 	}
 	return stop
 }

@@ -21,8 +21,9 @@ const eventStream = "text/event-stream"
 // The patience of streams. A client that was cut off, or let go, comes back with its cursor.
 const (
 	heartbeatEvery = 15 * time.Second // so that a silent stream is not taken for a dead one
-	writeLimit     = 10 * time.Second // for a client to take what is sent
+	writeLimit     = 10 * time.Second
 	quietAfterEnd  = 5 * time.Second  // when an order has ended, some of its events may still be on their way
+	longestStream  = 15 * time.Minute // then the client comes again, and shows again that it may
 )
 
 // streamEvents answers GET /v1/orders/{id}/events with server-sent events: those that the client lacks, and then those that happen.
@@ -56,7 +57,7 @@ func (a api) streamEvents(c echo.Context, id uuid.UUID) error {
 	header.Set(echo.HeaderCacheControl, "no-store")
 	header.Set("X-Accel-Buffering", "no") // a proxy that heeds it passes events on as they come
 	c.Response().WriteHeader(http.StatusOK)
-	s := &stream{out: c.Response(), control: http.NewResponseController(c.Response()), has: has}
+	s := &stream{out: c.Response(), control: http.NewResponseController(c.Response()), limit: writeLimit, has: has}
 	err = s.follow(c.Request().Context(), w, timeline)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		a.live.metrics.cut.Inc()
@@ -71,14 +72,16 @@ func over(timeline []moment) bool { return slices.ContainsFunc(timeline, moment.
 type stream struct {
 	out     http.ResponseWriter
 	control *http.ResponseController
-	has     cursor // what the client has
+	limit   time.Duration // for the client to take what is sent
+	has     cursor        // what the client has
 }
 
 // follow sends what the client lacks of a timeline, and then what comes, until the order has ended, the client has gone or the server stops.
 func (s *stream) follow(ctx context.Context, w *watcher, timeline []moment) error {
-	defer func() { s.control.SetWriteDeadline(time.Now().Add(writeLimit)) }() // for the end of the answer
-	heartbeat := time.NewTicker(heartbeatEvery)
+	defer func() { s.control.SetWriteDeadline(time.Now().Add(s.limit)) }() // for the end of the answer
+	heartbeat, enough := time.NewTicker(heartbeatEvery), time.NewTimer(longestStream)
 	defer heartbeat.Stop()
+	defer enough.Stop()
 	for {
 		now, changed := w.known()
 		if len(now) > len(timeline) {
@@ -94,6 +97,8 @@ func (s *stream) follow(ctx context.Context, w *watcher, timeline []moment) erro
 				return err
 			}
 		case <-quiet(timeline):
+			return nil
+		case <-enough.C:
 			return nil
 		case <-httpapi.Stopping(ctx).Done():
 			return nil
@@ -128,9 +133,9 @@ func (s *stream) sendLacking(timeline []moment) error {
 	return s.send(frames)
 }
 
-// send has the client take something within writeLimit. One that does not is not waited for.
+// send has the client take something. One that does not within the limit is not waited for.
 func (s *stream) send(frames []byte) error {
-	if err := s.control.SetWriteDeadline(time.Now().Add(writeLimit)); err != nil {
+	if err := s.control.SetWriteDeadline(time.Now().Add(s.limit)); err != nil {
 		return err
 	}
 	if _, err := s.out.Write(frames); err != nil {

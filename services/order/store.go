@@ -152,8 +152,16 @@ type filter struct {
 // once that was there at the start, and none twice; of those that come meanwhile, some. Where a status is asked for, it is the one that the
 // order has when its page is read.
 func page(ctx context.Context, db *pgxpool.Pool, f filter, limit int) ([]Order, error) {
+	sql, args := pageQuery(f, limit)
+	rows, err := db.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanOrder)
+}
+
+func pageQuery(f filter, limit int) (sql string, args []any) {
 	where := []string{"true"}
-	var args []any
 	restrict := func(condition string, arg any) {
 		args = append(args, arg)
 		where = append(where, fmt.Sprintf(condition, len(args)))
@@ -166,17 +174,13 @@ func page(ctx context.Context, db *pgxpool.Pool, f filter, limit int) ([]Order, 
 		restrict("order_id < $%d", f.before)
 	}
 	newest := fmt.Sprintf(" ORDER BY order_id DESC LIMIT %d", limit)
-	sql := selectOrders + " WHERE " + strings.Join(where, " AND ") + newest
-	if f.customers != nil { // the newest of each, by the index that has them in this order, and of those the newest
-		args = append(args, f.customers)
-		sql = fmt.Sprintf(`SELECT o.* FROM (SELECT DISTINCT unnest($%d::text[])) AS c (id), LATERAL (%s WHERE customer_id = c.id AND %s%s) AS o%[4]s`,
-			len(args), selectOrders, strings.Join(where, " AND "), newest)
+	if f.customers == nil {
+		return selectOrders + " WHERE " + strings.Join(where, " AND ") + newest, args
 	}
-	rows, err := db.Query(ctx, sql, args...)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, scanOrder)
+	// The newest of each customer, by the index that has them in this order, and the newest of those.
+	where, args = append(where, "customer_id = c.id"), append(args, f.customers)
+	return fmt.Sprintf(`SELECT o.* FROM (SELECT DISTINCT unnest($%d::text[])) AS c (id), LATERAL (%s WHERE %s%s) AS o%[4]s`,
+		len(args), selectOrders, strings.Join(where, " AND "), newest), args
 }
 
 // indexed adds what follows from a status and lets a partial index be used.
