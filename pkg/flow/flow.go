@@ -68,6 +68,7 @@ type Service struct {
 	outbox        *outbox
 	subscriptions []*subscription
 	groups        []group
+	behind        []func(context.Context)
 	started       chan struct{}
 }
 
@@ -168,6 +169,7 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		giveUp()
 	})()
+	defer s.runBehind(hard)()
 	// Requests need the database alone, so they do not wait for the broker.
 	stopGroups := s.runGroups(ctx, hard)
 	defer stopGroups()

@@ -36,7 +36,7 @@ var (
 		In: InHeader, Name: "traceparent", Schema: &jsonschema.Schema{Type: "string"},
 		Description: "The W3C trace context that the events belong to, which this request gives rise to. What is malformed is ignored.",
 	}
-	Wait = Param{
+	PreferWait = Param{
 		In: InHeader, Name: "Prefer", Schema: &jsonschema.Schema{Type: "string"},
 		Description: "`wait=10` (RFC 7240): answer when the order has ended, or after 10 seconds as it is then. More seconds than the server is " +
 			"ready to wait are cut down, and other preferences are ignored; `Preference-Applied` tells what was done.",

@@ -91,16 +91,6 @@ func PathText(c echo.Context, name string) (string, error) {
 	return given, nil
 }
 
-// NotModified tells whether the client has what the entity tag stands for, by its If-None-Match (RFC 9110, section 13.1.2).
-func NotModified(c echo.Context, tag string) bool {
-	for given := range strings.SplitSeq(c.Request().Header.Get("If-None-Match"), ",") {
-		if given = strings.TrimSpace(given); given == "*" || strings.TrimPrefix(given, "W/") == tag {
-			return true
-		}
-	}
-	return false
-}
-
 // QueryID reads a required id from the query.
 func QueryID(c echo.Context, name string) (uuid.UUID, error) {
 	if c.QueryParam(name) == "" {

@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// The limits of a connection. A request that takes longer than requestTimeout is ended.
+// The limits of a connection. A request that takes longer than requestTimeout is ended, unless its handler does Linger.
 const (
 	requestTimeout = 20 * time.Second
 	headerTimeout  = 10 * time.Second
@@ -43,15 +43,19 @@ func New(cfg Config) *echo.Echo {
 			return fmt.Errorf("panic: %w\n%s", err, stack)
 		},
 	}))
-	e.Use(middleware.ContextTimeout(requestTimeout))
+	e.Use(limitTime)
 	Add(e, cfg.Guard, operations(cfg))
 	return e
 }
 
-// Serve answers on listener until ctx ends; then it takes no new connections and gives the requests in hand some time to end.
+// Serve answers on listener until ctx ends; then it takes no new connections and gives the requests in hand some time to end. Those that
+// wait on purpose learn of it by Stopping.
 func Serve(ctx context.Context, h http.Handler, listener net.Listener, drain time.Duration) error {
 	server := &http.Server{
 		Handler: h, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes,
+		BaseContext: func(net.Listener) context.Context {
+			return context.WithValue(context.WithoutCancel(ctx), servingKey{}, ctx)
+		},
 	}
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Serve(listener) }()

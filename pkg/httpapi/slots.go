@@ -8,8 +8,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// placeKey is where a request has the func() that says: from here on it mostly waits.
-const placeKey = "orderflow.slot"
+// slotKey is where a request has the func() that says: from here on it mostly waits.
+const slotKey = "orderflow.slot"
 
 // Slots limit how many requests are under way at a time. One that finds no slot is refused at once: in a queue without end, all of them
 // would wait until nobody wants their answers any more. Requests that mostly wait, for an order to end or for events, cost little and last
@@ -39,7 +39,7 @@ func (s *Slots) Before(guard Guard) Guard {
 			}
 			held := slot{slots: s}
 			defer held.leave()
-			c.Set(placeKey, held.wait)
+			c.Set(slotKey, held.wait)
 			return next(c)
 		}
 	}

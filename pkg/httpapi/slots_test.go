@@ -35,7 +35,7 @@ func newRooms(t *testing.T, most, mostWaiting int) *rooms {
 	Add(r.server, guard, []Route{
 		{Method: http.MethodGet, Path: "/stay", Scope: OrdersRead, Handler: stay},
 		{Method: http.MethodGet, Path: "/wait", Scope: OrdersRead, Handler: func(c echo.Context) error {
-			wait := c.Get(placeKey).(func())
+			wait := c.Get(slotKey).(func())
 			wait()
 			wait() // a second time it is of no effect
 			return stay(c)

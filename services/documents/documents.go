@@ -88,7 +88,7 @@ func route(path, name, summary, mediaType string, text []byte) httpapi.Route {
 			if mediaType == "text/html" {
 				header.Set(echo.HeaderContentSecurityPolicy, policy)
 			}
-			if httpapi.NotModified(c, tag) {
+			if httpapi.NotModified(c.Request().Header, tag) {
 				return c.NoContent(http.StatusNotModified)
 			}
 			return c.Blob(http.StatusOK, mediaType+"; charset=utf-8", text)

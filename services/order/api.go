@@ -1,12 +1,13 @@
 package order
 
 import (
+	"cmp"
 	"encoding/base64"
-	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/labstack/echo/v4"
 
@@ -21,6 +22,7 @@ type api struct {
 	runtime *flow.Service
 	placing *flow.Group[*placement]
 	gate    *gate
+	live    *live
 }
 
 // view is an order as clients see it.
@@ -54,7 +56,7 @@ func firstEvent(c echo.Context, now time.Time, fact event.Payload) *event.Event 
 	return e
 }
 
-// get answers GET /v1/orders/{id}.
+// get answers GET /v1/orders/{id}. A client that has the order as it is, after a wait if it prefers one, is told so.
 func (a api) get(c echo.Context) error {
 	id, err := httpapi.PathID(c, "order_id", "order")
 	if err != nil {
@@ -64,12 +66,22 @@ func (a api) get(c echo.Context) error {
 	if err != nil {
 		return notFound(err, id)
 	}
-	tag := fmt.Sprintf("%q", fmt.Sprint(o.Version))
-	c.Response().Header().Set("ETag", tag)
-	if httpapi.NotModified(c, tag) {
-		return c.NoContent(http.StatusNotModified)
+	if !httpapi.CallerOf(c).Serves(o.CustomerID) {
+		return noOrder(id)
 	}
-	return httpapi.JSON(c, http.StatusOK, viewOf(o))
+	if o, err = a.awaitEnd(c, o); err != nil {
+		return err
+	}
+	if tag := tagOf(o.Version); httpapi.NotModified(c.Request().Header, tag) {
+		return unchanged(c, tag)
+	}
+	return answer(c, http.StatusOK, o)
+}
+
+// unchanged answers that the client has what it asks for.
+func unchanged(c echo.Context, tag string) error {
+	c.Response().Header().Set("ETag", tag)
+	return c.NoContent(http.StatusNotModified)
 }
 
 // list answers GET /v1/orders, newest first.
@@ -90,7 +102,7 @@ func (a api) list(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	f := filter{customerID: customer, status: Status(status), before: before}
+	f := filter{customers: customersOf(httpapi.CallerOf(c), customer), status: Status(status), before: before}
 	orders, err := page(c.Request().Context(), a.db, f, limit+1)
 	if err != nil {
 		return err
@@ -105,6 +117,17 @@ func (a api) list(c echo.Context) error {
 		views[i] = viewOf(o)
 	}
 	return httpapi.JSON(c, http.StatusOK, orderPage{views, next})
+}
+
+// customersOf are those whose orders a caller sees, of one customer if that is named; nil is everybody.
+func customersOf(caller *httpapi.Caller, named string) []string {
+	switch {
+	case named == "":
+		return caller.Customers
+	case !caller.Serves(named):
+		return []string{}
+	}
+	return []string{named}
 }
 
 // cursorAfter is where the page begins that follows an order.
@@ -128,13 +151,13 @@ func (a api) cancel(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx := c.Request().Context()
+	ctx, caller := c.Request().Context(), httpapi.CallerOf(c)
 	var o *Order
 	err = a.runtime.Transact(ctx, func(tx *postgres.Tx) ([]*event.Event, error) {
 		if o, err = lockByID(ctx, tx, id); err != nil {
 			return nil, err
 		}
-		if o == nil {
+		if o == nil || !caller.Serves(o.CustomerID) {
 			return nil, noOrder(id)
 		}
 		now := time.Now().UTC().Truncate(time.Microsecond)
@@ -153,22 +176,41 @@ func (a api) cancel(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return httpapi.JSON(c, http.StatusAccepted, viewOf(*o))
+	if now, err := a.awaitEnd(c, *o); err == nil { // else the wish is passed on all the same
+		*o = now
+	}
+	return answer(c, http.StatusAccepted, *o)
 }
 
-// events answers GET /v1/orders/{id}/events.
+// events answers GET /v1/orders/{id}/events. A timeline only grows, so the number of its events tells whether it has changed.
 func (a api) events(c echo.Context) error {
 	id, err := httpapi.PathID(c, "order_id", "order")
 	if err != nil {
 		return err
 	}
-	moments, err := timeline(c.Request().Context(), a.db, id)
+	ctx, header := c.Request().Context(), c.Request().Header
+	if caller := httpapi.CallerOf(c); caller.Customers != nil {
+		o, err := byID(ctx, a.db, id)
+		if err != nil || !caller.Serves(o.CustomerID) {
+			return notFound(cmp.Or(err, pgx.ErrNoRows), id)
+		}
+	}
+	c.Response().Header().Set(echo.HeaderVary, echo.HeaderAccept)
+	if httpapi.Prefers(header, eventStream, echo.MIMEApplicationJSON) {
+		return a.streamEvents(c, id)
+	}
+	moments, err := timeline(ctx, a.db, id)
 	if err != nil {
 		return err
 	}
 	if len(moments) == 0 { // every order has at least the event of its placing
 		return noOrder(id)
 	}
+	tag := tagOf(int64(len(moments)))
+	if httpapi.NotModified(header, tag) {
+		return unchanged(c, tag)
+	}
+	c.Response().Header().Set("ETag", tag)
 	return httpapi.JSON(c, http.StatusOK, timelineAnswer{moments})
 }
 

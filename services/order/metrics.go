@@ -11,6 +11,9 @@ type Metrics struct {
 	orders  *prometheus.CounterVec
 	seconds prometheus.Histogram
 	refused prometheus.Counter
+
+	watchers prometheus.Gauge
+	cut      prometheus.Counter
 }
 
 // NewMetrics makes the service's metrics and registers them.
@@ -26,8 +29,14 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "orderflow_orders_refused_total", Help: "Orders that were not taken because too many were under way, or waiting to be stored.",
 		}),
+		watchers: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "orderflow_order_watchers", Help: "Requests that wait for the end of an order, or listen to its timeline.",
+		}),
+		cut: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "orderflow_timeline_streams_cut_total", Help: "Timelines whose reader did not read and was cut off.",
+		}),
 	}
-	r.MustRegister(m.orders, m.seconds, m.refused)
+	r.MustRegister(m.orders, m.seconds, m.refused, m.watchers, m.cut)
 	return m
 }
 

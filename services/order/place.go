@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -104,8 +103,7 @@ func (a api) place(c echo.Context) error {
 		answer = *p.first
 		c.Response().Header().Set("Idempotency-Replayed", "true")
 	}
-	c.Response().Header().Set(echo.HeaderLocation, "/v1/orders/"+answer.OrderID.String())
-	return c.Blob(http.StatusCreated, echo.MIMEApplicationJSON, slices.Concat(answer.Response, []byte("\n")))
+	return a.answerPlaced(c, answer.OrderID, answer.Response)
 }
 
 // placeAll makes orders, their events and their answers true together. For those whose key was used before it does nothing but say

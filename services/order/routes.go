@@ -13,8 +13,10 @@ import (
 
 // Routes is the service's part of the REST API. Orders are refused while maxOpen of the latest have not ended; 0 means never.
 func Routes(db *pgxpool.Pool, runtime *flow.Service, metrics *Metrics, maxOpen int, log *slog.Logger) []httpapi.Route {
+	live := newLive(db, runtime, metrics, log)
+	runtime.Behind(live.run)
 	return api{
-		db: db, runtime: runtime, placing: flow.NewGroup(runtime, placeAll(metrics)),
+		live: live, db: db, runtime: runtime, placing: flow.NewGroup(runtime, placeAll(metrics)),
 		gate: &gate{db: db, limit: maxOpen, refused: metrics.refused, log: log},
 	}.routes()
 }
@@ -42,7 +44,7 @@ More orders than the services can end soon are refused with 503 until some of th
 				Description: "The same key with the same order gives the first answer again, for 24 hours; with another order it is refused with 422. Up to 255 " +
 					"characters, as a string of Structured Fields, `\"8e03978e-40d5-43e8-bc93-6894a57f9324\"`, or without the quotation marks.",
 			},
-			httpapi.Wait, httpapi.TraceContext,
+			httpapi.PreferWait, httpapi.TraceContext,
 		},
 		Body: placeRequest{},
 		Answers: []httpapi.Answer{{
@@ -77,7 +79,7 @@ func (a api) getRoute() httpapi.Route {
 		Method: http.MethodGet, Path: "/v1/orders/:order_id", Name: "getOrder", Scope: httpapi.OrdersRead, Handler: a.get,
 		Summary:     "An order",
 		Description: "As it is now or, with `Prefer: wait`, when it has ended.",
-		Params:      []httpapi.Param{httpapi.OrderInPath, httpapi.Wait, httpapi.IfNoneMatch},
+		Params:      []httpapi.Param{httpapi.OrderInPath, httpapi.PreferWait, httpapi.IfNoneMatch},
 		Answers: []httpapi.Answer{
 			{Status: http.StatusOK, Description: "The order.", Content: httpapi.JSONOf(view{}), Headers: []httpapi.Param{httpapi.ETag, httpapi.PreferenceApplied}},
 			{Status: http.StatusNotModified, Description: "The order is as the client knows it.", Headers: []httpapi.Param{httpapi.ETag, httpapi.PreferenceApplied}},
@@ -92,7 +94,7 @@ func (a api) cancelRoute() httpapi.Route {
 		Summary: "Cancel an order",
 		Description: "Passes the wish on. Whether it comes in time is decided where parcels are booked: the order ends as `cancelled`, and its money and stock go " +
 			"back, or as `shipped`. To repeat the request changes nothing. An order that has ended is refused with 409.",
-		Params: []httpapi.Param{httpapi.OrderInPath, httpapi.Wait, httpapi.TraceContext},
+		Params: []httpapi.Param{httpapi.OrderInPath, httpapi.PreferWait, httpapi.TraceContext},
 		Answers: []httpapi.Answer{{
 			Status: http.StatusAccepted, Description: "The order, mostly `cancelling`.", Content: httpapi.JSONOf(view{}), Headers: []httpapi.Param{httpapi.PreferenceApplied, etag},
 		}},

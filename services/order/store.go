@@ -143,21 +143,28 @@ func lockByID(ctx context.Context, tx *postgres.Tx, id uuid.UUID) (*Order, error
 
 // filter says which orders are asked for; zero values do not restrict.
 type filter struct {
-	customerID string
-	status     Status
-	before     uuid.UUID // the last order of the page before
+	customers []string // nil: everybody's
+	status    Status
+	before    uuid.UUID // the last order of the page before
 }
 
-// page reads up to limit orders, newest first.
+// page reads up to limit orders, newest first. An order's place in that order never changes, so whoever goes from page to page sees each one
+// once that was there at the start, and none twice; of those that come meanwhile, some. Where a status is asked for, it is the one that the
+// order has when its page is read.
 func page(ctx context.Context, db *pgxpool.Pool, f filter, limit int) ([]Order, error) {
-	var where []string
-	var args []any
+	sql, args := pageQuery(f, limit)
+	rows, err := db.Query(ctx, sql, args...)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, scanOrder)
+}
+
+func pageQuery(f filter, limit int) (sql string, args []any) {
+	where := []string{"true"}
 	restrict := func(condition string, arg any) {
 		args = append(args, arg)
 		where = append(where, fmt.Sprintf(condition, len(args)))
-	}
-	if f.customerID != "" {
-		restrict("customer_id = $%d", f.customerID)
 	}
 	if f.status != "" {
 		restrict("status = $%d", f.status)
@@ -166,15 +173,14 @@ func page(ctx context.Context, db *pgxpool.Pool, f filter, limit int) ([]Order, 
 	if f.before != uuid.Nil {
 		restrict("order_id < $%d", f.before)
 	}
-	sql := selectOrders
-	if len(where) > 0 {
-		sql += " WHERE " + strings.Join(where, " AND ")
+	newest := fmt.Sprintf(" ORDER BY order_id DESC LIMIT %d", limit)
+	if f.customers == nil {
+		return selectOrders + " WHERE " + strings.Join(where, " AND ") + newest, args
 	}
-	rows, err := db.Query(ctx, fmt.Sprintf("%s ORDER BY order_id DESC LIMIT %d", sql, limit), args...)
-	if err != nil {
-		return nil, err
-	}
-	return pgx.CollectRows(rows, scanOrder)
+	// The newest of each customer, by the index that has them in this order, and the newest of those.
+	where, args = append(where, "customer_id = c.id"), append(args, f.customers)
+	return fmt.Sprintf(`SELECT o.* FROM (SELECT DISTINCT unnest($%d::text[])) AS c (id), LATERAL (%s WHERE %s%s) AS o%[4]s`,
+		len(args), selectOrders, strings.Join(where, " AND "), newest), args
 }
 
 // indexed adds what follows from a status and lets a partial index be used.
@@ -190,6 +196,8 @@ func indexed(s Status) []string {
 
 // moment is a line of a timeline.
 type moment struct {
+	orderID uuid.UUID
+
 	ID     uuid.UUID      `json:"id"`
 	Type   string         `json:"type"`
 	Source string         `json:"source"`
@@ -198,17 +206,43 @@ type moment struct {
 	Data   jsontext.Value `json:"data,omitempty"`
 }
 
+// ends tells whether it is the end of its order.
+func (m moment) ends() bool {
+	return m.Type == string(event.TypeOrderShipped) || m.Type == string(event.TypeOrderCancelled)
+}
+
 // timeline reads the events of an order, in the order in which they happened.
 func timeline(ctx context.Context, db *pgxpool.Pool, id uuid.UUID) ([]moment, error) {
-	rows, err := db.Query(ctx, `
-		SELECT event_id, type, '/' || source, time, seen_at, detail FROM timeline WHERE order_id = $1 ORDER BY time, event_id`, id)
+	rows, err := db.Query(ctx, selectMoments+" WHERE order_id = $1 ORDER BY time, event_id", id)
 	if err != nil {
 		return nil, err
 	}
-	return pgx.CollectRows(rows, func(c pgx.CollectableRow) (m moment, err error) {
-		var detail []byte
-		err = c.Scan(&m.ID, &m.Type, &m.Source, &m.Time, &m.SeenAt, &detail)
-		m.Time, m.SeenAt, m.Data = m.Time.UTC(), m.SeenAt.UTC(), detail
-		return m, err
-	})
+	return pgx.CollectRows(rows, scanMoment)
+}
+
+// timelines reads the events of orders, each one's in the order in which they were seen. Those who write into the timeline of an order have it
+// locked, so each sees it later than the one before, as long as the database's clock does not step back.
+func timelines(ctx context.Context, db *pgxpool.Pool, ids []uuid.UUID) (map[uuid.UUID][]moment, error) {
+	rows, err := db.Query(ctx, selectMoments+" WHERE order_id = ANY($1::uuid[]) ORDER BY order_id, seen_at, time, event_id", ids)
+	if err != nil {
+		return nil, err
+	}
+	moments, err := pgx.CollectRows(rows, scanMoment)
+	of := make(map[uuid.UUID][]moment, len(ids))
+	for from, to := 0, 0; from < len(moments); from = to {
+		for id := moments[from].orderID; to < len(moments) && moments[to].orderID == id; {
+			to++
+		}
+		of[moments[from].orderID] = moments[from:to]
+	}
+	return of, err
+}
+
+const selectMoments = "SELECT order_id, event_id, type, '/' || source, time, seen_at, detail FROM timeline"
+
+func scanMoment(c pgx.CollectableRow) (m moment, err error) {
+	var detail []byte
+	err = c.Scan(&m.orderID, &m.ID, &m.Type, &m.Source, &m.Time, &m.SeenAt, &detail)
+	m.Time, m.SeenAt, m.Data = m.Time.UTC(), m.SeenAt.UTC(), detail
+	return m, err
 }

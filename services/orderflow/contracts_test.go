@@ -29,8 +29,8 @@ type listening struct {
 	ended  func()
 }
 
-// listen hears all events from now on. The test fails if one of them breaks the contract.
-func listen(t testing.TB, env devtest.Env) *listening {
+// hearAll hears all events from now on. The test fails if one of them breaks the contract.
+func hearAll(t testing.TB, env devtest.Env) *listening {
 	t.Helper()
 	l := &listening{strict: map[string]func([]byte) error{}, heard: map[string]int{}, orders: map[string]map[string]bool{}, news: make(chan struct{}, 1)}
 	schemas, err := contract.Read(event.Schemas)
@@ -135,7 +135,7 @@ func TestWhatIsSaidKeepsToTheContract(t *testing.T) {
 	env := *devtest.New(t)
 	others := newProvider(t)
 	p := run(t, settings(env, "CARRIER_URL="+others.URL+"/carrier", "CARRIER_TIMEOUT=1m"), "serve", "order", "inventory", "shipping")
-	l := listen(t, env)
+	l := hearAll(t, env)
 	putStock(t, p.client, "book", 1000)
 	putStock(t, p.client, "rare", 1)
 	order := func(change func(*placement)) string {

@@ -69,7 +69,7 @@ func edge(cmd *cobra.Command, targets map[string]*url.URL) error {
 	})
 	httpapi.Add(e, httpapi.Open, documents.Routes())
 	for path, name := range routes {
-		handler := echo.WrapHandler(passOn(name, targets[name]))
+		handler := patiently(passOn(name, targets[name]))
 		e.Any(path, handler)
 		e.Any(path+"/*", handler)
 	}
@@ -77,9 +77,32 @@ func edge(cmd *cobra.Command, targets map[string]*url.URL) error {
 	return httpapi.Serve(cmd.Context(), e, listener, cfg.StopTimeout)
 }
 
+// patiently lets a service take the time that the client gives it. When the edge stops, those who only listen are let go, and come again; what
+// the others have asked for is under way, and they get its answer.
+func patiently(h http.Handler) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r := c.Request()
+		wait, lingers := httpapi.Wait(r.Header)
+		reads := r.Method == http.MethodGet
+		if reads && httpapi.Prefers(r.Header, "text/event-stream", echo.MIMEApplicationJSON) {
+			wait, lingers = 0, true
+		}
+		if lingers {
+			stop := httpapi.Linger(c, wait)
+			defer stop()
+			if reads {
+				defer context.AfterFunc(httpapi.Stopping(r.Context()), stop)()
+			}
+		}
+		h.ServeHTTP(c.Response(), c.Request())
+		return nil
+	}
+}
+
 // passOn sends requests to a service. One that does not answer is a 503, and the request may be repeated.
 func passOn(name string, target *url.URL) http.Handler {
 	return &httputil.ReverseProxy{
+		BufferPool: buffers{},
 		Rewrite: func(r *httputil.ProxyRequest) {
 			r.SetURL(target)
 			r.SetXForwarded()
@@ -89,6 +112,12 @@ func passOn(name string, target *url.URL) http.Handler {
 		},
 	}
 }
+
+// buffers are smaller than those of a proxy for files: each stream holds one.
+type buffers struct{}
+
+func (buffers) Get() []byte { return make([]byte, 4<<10) }
+func (buffers) Put([]byte)  {}
 
 // allReady asks every service whether it is ready.
 func allReady(ctx context.Context, targets map[string]*url.URL) error {

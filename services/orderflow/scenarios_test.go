@@ -23,7 +23,7 @@ func TestScenarios(t *testing.T) {
 		env = *devtest.New(t)
 		api = serve(t, env).client
 	}
-	listen(t, env)
+	hearAll(t, env)
 	m := newCampaign(t, api, 200)
 	m.place()
 	m.check()

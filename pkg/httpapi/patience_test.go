@@ -1,0 +1,78 @@
+package httpapi
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/labstack/echo/v4"
+)
+
+// lingering serves one request whose handler lingers, and returns how it goes on.
+func lingering(t *testing.T, method string) (requests <-chan echo.Context, leave, stop func(), ended <-chan error) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	arrived, done := make(chan echo.Context, 1), make(chan error, 1)
+	e := echo.New()
+	e.Use(limitTime)
+	e.Any("/", func(c echo.Context) error {
+		if _, limited := c.Request().Context().Deadline(); !limited {
+			t.Error("a request has no deadline")
+		}
+		slot := 0
+		c.Set("orderflow.slot", func() { slot++ })
+		stop := Linger(c, 0)
+		defer stop()
+		if _, limited := c.Request().Context().Deadline(); limited || slot != 1 {
+			t.Errorf("a request that lingers has a deadline: %v; its slot was given back %d times", limited, slot)
+		}
+		arrived <- c
+		select {
+		case <-c.Request().Context().Done():
+		case <-Stopping(c.Request().Context()).Done():
+		}
+		return c.NoContent(http.StatusNoContent)
+	})
+	serving, stopServing := context.WithCancel(t.Context())
+	served := make(chan struct{})
+	go func() { done <- Serve(serving, e, l, time.Minute); close(served) }()
+	ctx, leave := context.WithCancel(t.Context())
+	asked := make(chan struct{})
+	go func() {
+		defer close(asked)
+		request, _ := http.NewRequestWithContext(ctx, method, "http://"+l.Addr().String()+"/", nil)
+		if answer, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(request); err == nil {
+			answer.Body.Close()
+		}
+	}()
+	t.Cleanup(func() { leave(); stopServing(); <-asked; <-served })
+	return arrived, leave, stopServing, done
+}
+
+func TestLingerUntilTheClientGoes(t *testing.T) {
+	requests, leave, _, _ := lingering(t, http.MethodGet)
+	c := <-requests
+	ctx := c.Request().Context()
+	leave()
+	<-ctx.Done()
+}
+
+func TestLingerUntilTheServerStops(t *testing.T) {
+	requests, _, stop, ended := lingering(t, http.MethodPost)
+	<-requests
+	stop()
+	if err := <-ended; err != nil {
+		t.Errorf("who waits holds the server up: %v", err)
+	}
+}
+
+func TestNoServerStops(t *testing.T) {
+	if Stopping(t.Context()).Err() != nil {
+		t.Error("a server that is not there stops")
+	}
+}
