@@ -66,6 +66,9 @@ func (e Entry) read() (*key, error) {
 	if !keyName.MatchString(e.Name) {
 		return nil, fmt.Errorf("name %.100q is not 1 to 64 letters, digits, dots, dashes and underscores", e.Name)
 	}
+	if strings.HasPrefix(e.Name, keyPrefix) { // which gets into logs
+		return nil, fmt.Errorf("the name begins as a key does, with %s; a key itself is nowhere in the file", keyPrefix)
+	}
 	sum, err := readHash(e.Hash)
 	if err != nil {
 		return nil, err
@@ -208,9 +211,17 @@ func readEntry(node *yaml.Node) (*key, error) {
 		err = errors.New("rate and burst are more than 0; leave them out if the key has no rate of its own")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("key %q: %w", cmp.Or(e.Name, "without a name"), err)
+		return nil, fmt.Errorf("key %q: %w", shown(e.Name), err)
 	}
 	return k, nil
+}
+
+// shown is a name for errors, unless it is a key that has got into the wrong place.
+func shown(name string) string {
+	if strings.HasPrefix(name, keyPrefix) {
+		return keyPrefix + "…"
+	}
+	return cmp.Or(name, "without a name")
 }
 
 // unlike refuses a key that is called as another one, or is another one.

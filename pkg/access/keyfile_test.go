@@ -78,6 +78,7 @@ func TestParseKeysRefuses(t *testing.T) {
 		"keys:\n  - {name: a, hash: HASH, scopes: ['']}":                       `there is no scope ""`,
 		"keys:\n  - {hash: HASH, scopes: [ops]}":                               `key "without a name": name "" is not 1 to 64 letters`,
 		"keys:\n  - {name: 'oidc:a', hash: HASH, scopes: [ops]}":               `name "oidc:a" is not 1 to 64 letters`,
+		"keys:\n  - {name: orderflow_SECRET, hash: HASH, scopes: [ops]}":       `the name begins as a key does`,
 		"keys:\n  - {name: a, hash: 'orderflow_SECRET', scopes: [ops]}":        `hash is not sha256: and 64 hexadecimal digits; orderflow key new`,
 		"keys:\n  - {name: a, hash: 'sha256:12', scopes: [ops]}":               `hash is not sha256:`,
 		"keys:\n" + good + "}\n  - {name: a, hash: OTHER, scopes: [ops]}":      `line 3: key "a": another key has this name`,

@@ -41,7 +41,7 @@ func Linger(c echo.Context, atMost time.Duration) (stop func()) {
 		deadline = time.Now().Add(atMost + requestTimeout)
 	}
 	http.NewResponseController(c.Response()).SetReadDeadline(deadline) // an error is that of a connection that has none
-	if wait, held := c.Get("orderflow.slot").(func()); held {
+	if wait, held := c.Get(slotKey).(func()); held {
 		wait()
 	}
 	return stop

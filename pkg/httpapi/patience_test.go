@@ -25,7 +25,7 @@ func lingering(t *testing.T, method string) (requests <-chan echo.Context, leave
 			t.Error("a request has no deadline")
 		}
 		slot := 0
-		c.Set("orderflow.slot", func() { slot++ })
+		c.Set(slotKey, func() { slot++ })
 		stop := Linger(c, 0)
 		defer stop()
 		if _, limited := c.Request().Context().Deadline(); limited || slot != 1 {

@@ -59,6 +59,9 @@ func (c *config) checkServe() (wrong []error) {
 		wrong = append(wrong, fmt.Errorf("HTTP_ADDR: other machines reach %s, and callers are not told apart: set ACCESS_KEYS_FILE (orderflow key new makes keys) or OIDC_ISSUER, "+
 			"or listen on 127.0.0.1; if whoever reaches the address may do everything, say so by OPEN_TO_ANYBODY=true", c.HTTPAddr))
 	}
+	if c.DebugAddr != "" && !c.OpenToAnybody && !isLoopback(c.DebugAddr) {
+		wrong = append(wrong, fmt.Errorf("DEBUG_ADDR: other machines reach %s, and profiles are for whoever asks: listen on 127.0.0.1", c.DebugAddr))
+	}
 	if c.KeysFile != "" {
 		if err := access.CheckKeys(c.KeysFile); err != nil {
 			wrong = append(wrong, fmt.Errorf("ACCESS_KEYS_FILE: %w", err))

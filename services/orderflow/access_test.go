@@ -255,6 +255,22 @@ func testCustomers(t *testing.T, c *client, ring *keyring, tokens *signer) {
 	}
 }
 
+// What a caller brings gets through the edge, and what a service says of it gets back.
+func TestAccessThroughEdge(t *testing.T) {
+	t.Parallel()
+	env, ring := *devtest.New(t), newKeyring(t)
+	stock := run(t, settings(env, "ACCESS_KEYS_FILE="+ring.file), "serve", "inventory")
+	edge := run(t, settings(env, "HTTP_ADDR=0.0.0.0:0", "OPEN_TO_ANYBODY=true"), "edge", "--inventory", stock.base)
+	a := edge.call(t, http.MethodGet, "/v1/stock", nil)
+	if expectProblem(t, a, http.StatusUnauthorized, ""); a.header.Get("WWW-Authenticate") != `Bearer realm="orderflow"` {
+		t.Errorf("the challenge is lost: %v", a.header)
+	}
+	if a := edge.call(t, http.MethodGet, "/v1/stock", nil, ring.header("all")); a.status != http.StatusOK {
+		t.Errorf("with a key: %s", a)
+	}
+	ring.expectNoKeys(stock.log.String() + edge.log.String())
+}
+
 // A caller that sends too much is told so, and by headers before that.
 func TestRateLimit(t *testing.T) {
 	t.Parallel()

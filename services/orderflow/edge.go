@@ -33,8 +33,8 @@ func newEdge() *cobra.Command {
 		Short: "Serve the REST API of services that run by themselves under one address",
 		Long: `Pass each request on to the service whose route it is, so that services that run as processes of their own have one
 address, as "orderflow serve" has with all of them. It knows nothing else, and the services do not know it.
-It listens on HTTP_ADDR. It passes Authorization on and checks nothing itself: that is the services' work. So on an address that other
-machines reach, it wants to be told OPEN_TO_ANYBODY=true.`,
+It listens on HTTP_ADDR, for MAX_REQUESTS at a time and MAX_WAITING more that wait. It passes Authorization on and checks nothing itself:
+that is the services' work. So on an address that other machines reach, it wants to be told OPEN_TO_ANYBODY=true.`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			targets := map[string]*url.URL{}
@@ -64,12 +64,14 @@ func edge(cmd *cobra.Command, targets map[string]*url.URL) error {
 	if err != nil {
 		return err
 	}
+	registry := telemetry.NewRegistry()
+	slots := httpapi.NewSlots(cfg.MaxRequests, cfg.MaxWaitingRequests, httpapi.NewRefusals(registry)).Before(httpapi.Open)
 	e := httpapi.New(httpapi.Config{
-		Log: log, Metrics: telemetry.NewRegistry(), Guard: httpapi.Open, Ready: func(ctx context.Context) error { return allReady(ctx, targets) },
+		Log: log, Metrics: registry, Guard: httpapi.Open, Ready: func(ctx context.Context) error { return allReady(ctx, targets) },
 	})
 	httpapi.Add(e, httpapi.Open, documents.Routes())
 	for path, name := range routes {
-		handler := patiently(passOn(name, targets[name]))
+		handler := slots(httpapi.OrdersRead, patiently(passOn(name, targets[name])))
 		e.Any(path, handler)
 		e.Any(path+"/*", handler)
 	}

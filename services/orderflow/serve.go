@@ -135,7 +135,8 @@ Environment; what is empty counts as not set, but for RETRY_DELAYS:
                           0: any number (0), and those of one second (0)
   MAX_REQUESTS            so many requests at a time; more are refused with 503 and Retry-After (1024); 0: any number
   MAX_WAITING             so many more that wait, for an order to end or for events (20000); 0: any number
-  DEBUG_ADDR              where to serve profiles, for go tool pprof http://…/debug/pprof/profile; empty: nowhere
+  DEBUG_ADDR              where to serve profiles, for go tool pprof http://…/debug/pprof/profile; empty: nowhere.
+                          Callers are not told apart there, so it is on this machine only
   RETRY_DELAYS            how long a message that failed waits before each further attempt (1s,10s,60s,300s);
                           none: it is dead-lettered at once
   INBOX_RETENTION         how long handled events are remembered, so that they are not handled again (336h, 14 days)

@@ -83,6 +83,7 @@ func TestWrongSettings(t *testing.T) {
 		"HTTP_ADDR=0.0.0.0:0":          `HTTP_ADDR: other machines reach 0.0.0.0:0, and callers are not told apart: .*OPEN_TO_ANYBODY=true`,
 		"HTTP_ADDR=:0":                 `HTTP_ADDR: other machines reach :0`,
 		"HTTP_ADDR=[::]:0":             `HTTP_ADDR: other machines reach \[::\]:0`,
+		"DEBUG_ADDR=0.0.0.0:0":         `DEBUG_ADDR: other machines reach 0.0.0.0:0, and profiles are for whoever asks`,
 		"LOG_LEVEL=loud":               `LOG_LEVEL: .*loud`,
 		"LOG_FORMAT=xml":               `LOG_FORMAT: "xml" is neither text nor json`,
 	} {
