@@ -68,6 +68,7 @@ type Service struct {
 	outbox        *outbox
 	subscriptions []*subscription
 	groups        []group
+	tables        []postgres.Days
 	started       chan struct{}
 }
 
@@ -182,6 +183,9 @@ func (s *Service) Run(ctx context.Context) error {
 	var behind sync.WaitGroup
 	behind.Go(func() { s.outbox.run(background) })
 	behind.Go(func() { s.keepInbox(background) })
+	for _, table := range s.tables {
+		behind.Go(func() { s.keepTable(background, table) })
+	}
 	var working sync.WaitGroup
 	for _, sub := range s.subscriptions {
 		for range sub.Workers {

@@ -22,7 +22,7 @@ func aged(days int, method string) *event.Event {
 
 func (h *house) partition(daysAgo int) bool {
 	h.t.Helper()
-	name := time.Now().UTC().Add(-time.Duration(daysAgo) * day).Format(partitionName)
+	name := inboxDays(0).Partition(time.Now().UTC().Add(-time.Duration(daysAgo) * day))
 	return h.number("SELECT count(*) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE c.relname = $1", name) == 1
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/singleflight"
 
 	"orderflow/pkg/event"
 	"orderflow/pkg/flow"
@@ -21,6 +22,7 @@ type api struct {
 	runtime *flow.Service
 	placing *flow.Group[*placement]
 	gate    *gate
+	making  *singleflight.Group // of answerDays
 }
 
 // view is an order as clients see it.

@@ -53,7 +53,7 @@ func (r *placeRequest) canonical() ([]byte, error) { return json.Marshal(r) }
 type placement struct {
 	order  Order
 	event  *event.Event
-	key    string // "" is none
+	key    idempotencyKey
 	answer remembered
 	first  *remembered // the answer that was given before, if the key was used
 }
@@ -63,13 +63,16 @@ func (a api) place(c echo.Context) error {
 	if err := a.gate.enter(c.Request().Context()); err != nil {
 		return err
 	}
-	key := c.Request().Header.Get("Idempotency-Key")
-	if err := checkKey(key); err != nil {
+	key, err := readKey(c)
+	if err != nil {
 		return err
 	}
 	terms, request, err := readTerms(c)
 	if err != nil {
 		return err
+	}
+	if !httpapi.CallerOf(c).Serves(terms.CustomerID) {
+		return httpapi.NewProblem(http.StatusForbidden, "you may not place orders for customer %q", terms.CustomerID)
 	}
 	// Microseconds are what the database keeps, so the first answer and every later one agree.
 	o, placed := Place(terms, time.Now().UTC().Truncate(time.Microsecond))
@@ -80,14 +83,14 @@ func (a api) place(c echo.Context) error {
 	p := &placement{
 		order: o, event: firstEvent(c, o.PlacedAt, placed), key: key, answer: remembered{OrderID: o.OrderID, Response: response},
 	}
-	if key != "" {
+	if key.key != "" {
 		canonical, err := request.canonical()
 		if err != nil {
 			return err
 		}
 		p.answer.RequestHash = hashOf(canonical)
 	}
-	if err := a.placing.Do(c.Request().Context(), p); errors.Is(err, flow.ErrBusy) {
+	if err := a.commit(c.Request().Context(), p); errors.Is(err, flow.ErrBusy) {
 		return a.gate.refuse(&a.gate.busy, err.Error())
 	} else if errors.Is(err, flow.ErrStopped) {
 		return httpapi.Unavailable(err.Error())
@@ -108,11 +111,25 @@ func (a api) place(c echo.Context) error {
 	return c.Blob(http.StatusCreated, echo.MIMEApplicationJSON, slices.Concat(answer.Response, []byte("\n")))
 }
 
+// commit places an order. Where its answer has no day to be in, the runtime has not got round to making it, or the clock has leapt; then it
+// is made now.
+func (a api) commit(ctx context.Context, p *placement) error {
+	err := a.placing.Do(ctx, p)
+	if !postgres.NoPartition(err) {
+		return err
+	}
+	_, err, _ = a.making.Do(answerDays.Table, func() (any, error) { return answerDays.Make(ctx, a.db) })
+	if err != nil {
+		return err
+	}
+	return a.placing.Do(ctx, p)
+}
+
 // placeAll makes orders, their events and their answers true together. For those whose key was used before it does nothing but say
 // what was answered then.
 func placeAll(metrics *Metrics) func(context.Context, *postgres.Tx, []*placement) ([]*event.Event, error) {
 	return func(ctx context.Context, tx *postgres.Tx, batch []*placement) ([]*event.Event, error) {
-		fresh, err := remember(ctx, tx, batch)
+		fresh, err := remember(ctx, tx, batch, nil)
 		if err != nil || len(fresh) == 0 {
 			return nil, err
 		}

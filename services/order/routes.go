@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/singleflight"
 
 	"orderflow/pkg/flow"
 	"orderflow/pkg/httpapi"
@@ -12,8 +13,10 @@ import (
 
 // Routes is the service's part of the REST API. Orders are refused while maxOpen of the latest have not ended; 0 means never.
 func Routes(db *pgxpool.Pool, runtime *flow.Service, metrics *Metrics, maxOpen int, log *slog.Logger) []httpapi.Route {
+	runtime.Keep(answerDays)
 	return api{
-		db: db, runtime: runtime, placing: flow.NewGroup(runtime, placeAll(metrics)),
+		making: new(singleflight.Group),
+		db:     db, runtime: runtime, placing: flow.NewGroup(runtime, placeAll(metrics)),
 		gate: &gate{db: db, limit: maxOpen, refused: metrics.refused, log: log},
 	}.routes()
 }
