@@ -30,6 +30,7 @@ func TestREST(t *testing.T) {
 		{"a body that is no order", testWrongBodies},
 		{"the largest orders", testLargestOrders},
 		{"Idempotency-Key", testIdempotency},
+		{"how a key is written", testKeyHeader},
 		{"list of orders", testOrderList},
 		{"a walk through a list that grows", testWalk},
 		{"one order", testOneOrder},
