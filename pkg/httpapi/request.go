@@ -44,7 +44,7 @@ func Decode(body []byte, into any) error {
 	err := json.Unmarshal(body, into, json.RejectUnknownMembers(true))
 	var field *event.FieldError
 	if err != nil && errors.As(event.JSONError("", err), &field) {
-		return invalidField(http.StatusBadRequest, field)
+		return invalidFields(http.StatusBadRequest, field)
 	}
 	return err
 }

@@ -79,7 +79,7 @@ func wantRefusal(t *testing.T, err error) {
 	var problem *httpapi.Problem
 	switch {
 	case errors.As(err, &field) && strings.HasPrefix(field.Pointer, "/") && field.Detail != "":
-	case errors.As(err, &problem) && problem.Status/100 == 4 && len(problem.Errors) == 1 && problem.Errors[0].Detail != "":
+	case errors.As(err, &problem) && problem.Status/100 == 4 && len(problem.Errors) > 0 && problem.Errors[0].Detail != "":
 	default:
 		t.Errorf("names no field: %v", err)
 	}

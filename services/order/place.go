@@ -34,16 +34,33 @@ type placeItem struct {
 	UnitPrice *event.Amount `json:"unit_price"`
 }
 
-// items are those of an order.
-func (r *placeRequest) items() ([]event.Item, error) {
-	items := make([]event.Item, len(r.Items))
+// items are those of an order, and which prices are missing.
+func (r *placeRequest) items() (items []event.Item, missing event.FieldErrors) {
+	items = make([]event.Item, len(r.Items))
 	for i, item := range r.Items {
-		if item.UnitPrice == nil {
-			return nil, &event.FieldError{Pointer: fmt.Sprintf("/items/%d/unit_price", i), Detail: "is missing"}
+		items[i] = event.Item{ProductID: item.ProductID, Quantity: item.Quantity}
+		if item.UnitPrice != nil {
+			items[i].UnitPrice = *item.UnitPrice
+		} else if len(missing) < maxFaults {
+			missing = append(missing, &event.FieldError{Pointer: fmt.Sprintf("/items/%d/unit_price", i), Detail: "is missing"})
 		}
-		items[i] = event.Item{ProductID: item.ProductID, Quantity: item.Quantity, UnitPrice: *item.UnitPrice}
 	}
-	return items, nil
+	return items, missing
+}
+
+// maxFaults is how many fields that are wrong a client is told of at once.
+const maxFaults = 20
+
+// faults adds to the prices that are missing what else is wrong.
+func faults(terms *event.Order, missing event.FieldErrors) event.FieldErrors {
+	all := missing
+	for _, f := range terms.TermFaults(maxFaults + len(missing)) {
+		same := func(m *event.FieldError) bool { return m.Pointer == f.Pointer }
+		if len(all) < maxFaults && !slices.ContainsFunc(missing, same) {
+			all = append(all, f)
+		}
+	}
+	return all
 }
 
 // canonical is the request in a form that does not depend on how the client wrote it.
@@ -155,16 +172,13 @@ func readTerms(c echo.Context) (event.Order, *placeRequest, error) {
 	if err := httpapi.Decode(body, r); err != nil {
 		return event.Order{}, nil, err
 	}
-	items, err := r.items()
-	if err != nil {
-		return event.Order{}, nil, err
-	}
+	items, missing := r.items()
 	terms := event.Order{
 		OrderID: event.NewID(), CustomerID: r.CustomerID, Currency: r.Currency, Items: items,
 		PaymentMethod: r.PaymentMethod, ShippingAddress: r.ShippingAddress,
 	}
-	if err := terms.ValidateTerms(); err != nil {
-		return terms, nil, err
+	if len(missing) > 0 || terms.ValidateTerms() != nil {
+		return terms, nil, faults(&terms, missing)
 	}
 	terms.TotalAmount, err = terms.Sum()
 	return terms, r, err
