@@ -152,8 +152,9 @@ func claim(ctx context.Context, tx *postgres.Tx, claimants map[idempotencyKey]*p
 		callers[i], keys[i] = k.caller, k.key
 		hashes[i], ids[i], responses[i] = answer.RequestHash, answer.OrderID, string(answer.Response)
 	}
-	// Whoever holds a key that is in use by another process at this moment, and has stopped, must not hold up the others of the batch.
-	tx.Queue("SET LOCAL lock_timeout = '500ms'")
+	// Whoever holds a key that is in use by another process at this moment, and has stopped, must not hold up the others of the batch. And what is
+	// below is planned once: for few keys it takes longer to plan than to do.
+	tx.Queue("SELECT set_config('lock_timeout', '500ms', true), set_config('plan_cache_mode', 'force_generic_plan', true)")
 	// A statement of its own: the next one sees what those have committed who had the lock before.
 	tx.Queue(`
 		SELECT pg_advisory_xact_lock(hashtextextended(key, hashtextextended(caller, 0)))
