@@ -16,9 +16,6 @@ import (
 
 func TestMain(m *testing.M) { devtest.Main(m) }
 
-// limit is how long a test waits for something that is sure to come.
-const limit = 40 * time.Second
-
 // database is an empty schema of the service, with the days that it needs now.
 func database(t testing.TB) *pgxpool.Pool {
 	t.Helper()
