@@ -25,6 +25,20 @@ func (e *FieldError) Error() string {
 	return e.Pointer + " " + e.Detail
 }
 
+// FieldErrors is several fields that are wrong, and at least one. It says what the first of them says.
+type FieldErrors []*FieldError
+
+func (e FieldErrors) Error() string { return e[0].Error() }
+
+// Unwrap returns them one by one.
+func (e FieldErrors) Unwrap() []error {
+	errs := make([]error, len(e))
+	for i, f := range e {
+		errs[i] = f
+	}
+	return errs
+}
+
 // The longest pointer, in bytes, and the longest detail, in characters: whoever sends nonsense does not decide how much is logged.
 const (
 	maxPointer = 200

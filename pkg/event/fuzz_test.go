@@ -167,7 +167,7 @@ func FuzzAmount(f *testing.F) {
 		}
 		item := Item{ProductID: "p", Quantity: 1, UnitPrice: a}
 		known, isCurrency := Decimals(currency)
-		if err := item.validate(currency, known); isCurrency && (err == nil) != (int(known) == len(decimals)) {
+		if err := item.checkPrice(currency, known); isCurrency && (err == nil) != (int(known) == len(decimals)) {
 			t.Errorf("%q %s: %v", s, currency, err)
 		}
 	})

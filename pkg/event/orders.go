@@ -1,6 +1,7 @@
 package event
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -67,46 +68,72 @@ func (o *Order) Validate() error {
 	return nil
 }
 
-// ValidateTerms checks what a customer says: everything but the id and the total.
-func (o *Order) ValidateTerms() error {
-	if err := text("/customer_id", o.CustomerID, true, MaxText); err != nil {
-		return err
-	}
-	decimals, ok := Decimals(o.Currency)
-	if !ok {
-		return fieldErrorf("/currency", "%q is not an ISO 4217 code such as \"EUR\"", o.Currency)
-	}
-	if len(o.Items) == 0 {
-		return fieldErrorf("/items", "must have at least one item")
-	}
-	if len(o.Items) > MaxItems {
-		return fieldErrorf("/items", "has %d items, at most %d are allowed", len(o.Items), MaxItems)
-	}
-	for i := range o.Items {
-		if err := o.Items[i].validate(o.Currency, decimals); err != nil {
-			return below(fmt.Sprintf("/items/%d", i), err)
-		}
-	}
-	if err := text("/payment_method", o.PaymentMethod, true, MaxText); err != nil {
-		return err
-	}
-	return below("/shipping_address", o.ShippingAddress.validate())
+// ValidateTerms checks what a customer says: everything but the id and the total. It reports the first field that is wrong.
+func (o *Order) ValidateTerms() (first error) {
+	o.checkTerms(func(err error) bool {
+		first = err
+		return err == nil
+	})
+	return first
 }
 
-func (i *Item) validate(currency string, decimals uint8) error {
-	if err := text("/product_id", i.ProductID, true, MaxText); err != nil {
-		return err
+// TermFaults is ValidateTerms for those who mend it: all fields that are wrong, but no more than limit.
+func (o *Order) TermFaults(limit int) (all FieldErrors) {
+	o.checkTerms(func(err error) bool {
+		if f, wrong := errors.AsType[*FieldError](err); wrong {
+			all = append(all, f)
+		}
+		return len(all) < limit
+	})
+	return all
+}
+
+// checkTerms tells found what comes of the check of each field, nil or a *FieldError, as long as that returns true.
+func (o *Order) checkTerms(found func(error) bool) bool {
+	decimals, known := Decimals(o.Currency)
+	return found(text("/customer_id", o.CustomerID, true, MaxText)) &&
+		(known || found(fieldErrorf("/currency", "%q is not an ISO 4217 code such as \"EUR\"", o.Currency))) &&
+		o.checkItems(found, decimals, known) &&
+		found(text("/payment_method", o.PaymentMethod, true, MaxText)) &&
+		o.ShippingAddress.check(func(err error) bool { return err == nil || found(below("/shipping_address", err)) })
+}
+
+func (o *Order) checkItems(found func(error) bool, decimals uint8, known bool) bool {
+	if len(o.Items) == 0 {
+		return found(fieldErrorf("/items", "must have at least one item"))
 	}
+	if len(o.Items) > MaxItems {
+		return found(fieldErrorf("/items", "has %d items, at most %d are allowed", len(o.Items), MaxItems))
+	}
+	for i := range o.Items {
+		item := &o.Items[i]
+		price := error(nil)
+		if known {
+			price = item.checkPrice(o.Currency, decimals)
+		}
+		in := func(err error) bool { return err == nil || found(below(fmt.Sprintf("/items/%d", i), err)) }
+		if !(in(text("/product_id", item.ProductID, true, MaxText)) && in(item.checkQuantity()) && in(price)) {
+			return false
+		}
+	}
+	return true
+}
+
+func (i *Item) checkQuantity() error {
 	if i.Quantity < 1 || i.Quantity > MaxQuantity {
 		return fieldErrorf("/quantity", "must be from 1 to %d, is %d", MaxQuantity, i.Quantity)
 	}
+	return nil
+}
+
+func (i *Item) checkPrice(currency string, decimals uint8) error {
 	if i.UnitPrice.Decimals != decimals {
 		return fieldErrorf("/unit_price", "%q has %d decimals, %s has %d", i.UnitPrice, i.UnitPrice.Decimals, currency, decimals)
 	}
 	return nil
 }
 
-func (a *Address) validate() error {
+func (a *Address) check(found func(error) bool) bool {
 	for _, f := range []struct {
 		pointer, value string
 		required       bool
@@ -114,11 +141,11 @@ func (a *Address) validate() error {
 		{"/name", a.Name, true}, {"/line1", a.Line1, true}, {"/line2", a.Line2, false}, {"/city", a.City, true},
 		{"/region", a.Region, false}, {"/postal_code", a.PostalCode, true}, {"/country", a.Country, true},
 	} {
-		if err := text(f.pointer, f.value, f.required, MaxText); err != nil {
-			return err
+		if !found(text(f.pointer, f.value, f.required, MaxText)) {
+			return false
 		}
 	}
-	return nil
+	return true
 }
 
 // Sum adds up the items. It fails, with a *FieldError, where the total does not fit into 64 bits.

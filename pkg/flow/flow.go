@@ -69,6 +69,7 @@ type Service struct {
 	subscriptions []*subscription
 	groups        []group
 	behind        []func(context.Context)
+	tables        []postgres.Days
 	started       chan struct{}
 }
 
@@ -184,6 +185,9 @@ func (s *Service) Run(ctx context.Context) error {
 	var behind sync.WaitGroup
 	behind.Go(func() { s.outbox.run(background) })
 	behind.Go(func() { s.keepInbox(background) })
+	for _, table := range s.tables {
+		behind.Go(func() { s.keepTable(background, table) })
+	}
 	var working sync.WaitGroup
 	for _, sub := range s.subscriptions {
 		for range sub.Workers {

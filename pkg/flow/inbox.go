@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,7 +9,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"orderflow/pkg/event"
 	"orderflow/pkg/postgres"
@@ -81,8 +79,7 @@ func (c *claim) fresh() map[uuid.UUID]bool { return postgres.Set(c.noted) }
 
 // explain says what is wrong with a claim that failed.
 func (c *claim) explain(err error) error {
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) && refused.Code == "23514" { // the row has no partition
+	if postgres.NoPartition(err) {
 		return Reject("another process has just dropped the day of the event from the inbox: %w", err)
 	}
 	return fmt.Errorf("inbox: %w", err)

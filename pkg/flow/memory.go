@@ -21,7 +21,7 @@ type Memory struct {
 
 // OpenMemory reads of which days an inbox remembers the events. db sees the schema of the service.
 func OpenMemory(ctx context.Context, db *pgxpool.Pool) (*Memory, error) {
-	days, err := partitions(ctx, db)
+	days, err := inboxDays(0).Found(ctx, db)
 	if err != nil {
 		return nil, fmt.Errorf("look at the inbox: %w", err)
 	}

@@ -8,19 +8,16 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"orderflow/pkg/broker"
 	"orderflow/pkg/event"
+	"orderflow/pkg/postgres"
 )
 
 const (
 	day              = 24 * time.Hour
 	daysAhead        = 3
 	retentionEvery   = time.Hour
-	retentionLock    = 0x6f66 // "of": one process at a time makes partitions of a schema
-	partitionName    = "inbox_20060102"
 	restBetweenLooks = day - retentionEvery // with the next turn, once a day
 
 	// A message that was delivered so often may be near its end, where RabbitMQ's own limit of 20 applies; one that has outlived that is not.
@@ -30,64 +27,60 @@ const (
 	looksAtMost   = 10_000 // dead letters looked at, to find the oldest; with more, nothing is dropped
 )
 
+// inboxDays is the inbox as a table of days: an event falls into that in which it was made.
+func inboxDays(retention time.Duration) postgres.Days {
+	return postgres.Days{
+		Table: "inbox", First: func(d time.Time) string { return event.FirstID(d).String() }, Keep: retention, Ahead: daysAhead,
+	}
+}
+
 // prepare makes the partitions that the inbox needs now, and opens its window.
 func (i *inbox) prepare(ctx context.Context, cfg Config) error {
 	ctx, stop := context.WithTimeout(ctx, 2*statementTimeout)
 	defer stop()
-	// The database's clock, since there is one for all: a host whose clock is wrong must not drop what the others need.
-	var now time.Time
-	if err := cfg.DB.QueryRow(ctx, "SELECT now()").Scan(&now); err != nil {
-		return fmt.Errorf("make inbox partitions of service %s: %w", cfg.Service, err)
-	}
-	today := now.UTC().Truncate(day)
-	w := window{from: today.Add(-cfg.InboxRetention).Truncate(day), to: today.Add(daysAhead * day)}
-	var existing map[time.Time]bool
-	err := pgx.BeginFunc(ctx, cfg.DB, func(tx pgx.Tx) (err error) {
-		if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock($1::int, hashtext(current_schema()))", retentionLock); err != nil {
-			return err
-		}
-		if existing, err = partitions(ctx, tx); err != nil {
-			return err
-		}
-		for d := w.from; d.Before(w.to); d = d.Add(day) {
-			if existing[d] {
-				continue
-			}
-			// LIKE and ATTACH, since CREATE … PARTITION OF would lock out everybody who uses the inbox.
-			sql := fmt.Sprintf(`CREATE TABLE IF NOT EXISTS %[1]s (LIKE inbox INCLUDING ALL);
-				ALTER TABLE inbox ATTACH PARTITION %[1]s FOR VALUES FROM ('%[2]s') TO ('%[3]s')`,
-				d.Format(partitionName), event.FirstID(d), event.FirstID(d.Add(day)))
-			if _, err := tx.Exec(ctx, sql); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	made, err := inboxDays(cfg.InboxRetention).Make(ctx, cfg.DB)
 	if err != nil {
-		return fmt.Errorf("make inbox partitions of service %s: %w", cfg.Service, err)
+		return fmt.Errorf("service %s: %w", cfg.Service, err)
 	}
-	w.kept, w.opened = existing, time.Now()
-	i.window.Store(&w)
+	i.window.Store(&window{from: made.From, to: made.To, kept: made.Found, opened: time.Now()})
 	return nil
 }
 
-// partitions lists the days that have one.
-func partitions(ctx context.Context, db interface {
-	Query(context.Context, string, ...any) (pgx.Rows, error)
-}) (map[time.Time]bool, error) {
-	rows, err := db.Query(ctx, `
-		SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'inbox'::regclass`)
-	if err != nil {
-		return nil, err
-	}
-	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	days := make(map[time.Time]bool, len(names))
-	for _, name := range names {
-		if d, err := time.Parse(partitionName, name); err == nil {
-			days[d] = true
+// Keep has the runtime keep a table of the service's schema as it keeps the inbox: days to come are made, old ones dropped. It is called
+// before Run.
+func (s *Service) Keep(table postgres.Days) { s.tables = append(s.tables, table) }
+
+// keepTable makes the days of a table that are needed and drops those that are not, now and then.
+func (s *Service) keepTable(ctx context.Context, table postgres.Days) {
+	for {
+		if err := s.turnOver(ctx, table); err != nil && ctx.Err() == nil {
+			s.cfg.Log.Error("days of a table not kept", "error", err)
+		}
+		if !sleep(ctx, retentionEvery) {
+			return
 		}
 	}
-	return days, err
+}
+
+func (s *Service) turnOver(ctx context.Context, table postgres.Days) error {
+	ctx, stop := context.WithTimeout(ctx, 2*statementTimeout)
+	defer stop()
+	w, err := table.Make(ctx, s.cfg.DB)
+	errs := []error{err}
+	for d := range w.Found {
+		if d.Before(w.From) {
+			errs = append(errs, s.drop(ctx, table, d))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Service) drop(ctx context.Context, table postgres.Days, d time.Time) error {
+	err := table.Drop(ctx, s.cfg.DB, d)
+	if err == nil {
+		s.cfg.Log.Info("dropped an old day", "partition", table.Partition(d))
+	}
+	return err
 }
 
 // keepInbox makes the partitions of the days to come and drops those that nobody needs any more, now and then.
@@ -119,7 +112,8 @@ type forgetting struct {
 // dropOld drops the days that are not to be remembered, and of which there is no dead letter.
 func (f *forgetting) dropOld(ctx context.Context) error {
 	s := f.service
-	existing, err := partitions(ctx, s.cfg.DB)
+	days := inboxDays(s.cfg.InboxRetention)
+	existing, err := days.Found(ctx, s.cfg.DB)
 	if err != nil {
 		return err
 	}
@@ -141,28 +135,10 @@ func (f *forgetting) dropOld(ctx context.Context) error {
 	for d := range existing {
 		if !d.Add(day).After(oldest) {
 			s.inbox.forgetDay(d)
-			errs = append(errs, s.dropPartition(ctx, d.Format(partitionName)))
+			errs = append(errs, s.drop(ctx, days, d))
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// dropPartition detaches first, which waits for nobody and stops nobody. Another process may do the same at any moment between the
-// steps; what it has done is done.
-func (s *Service) dropPartition(ctx context.Context, name string) error {
-	_, err := s.cfg.DB.Exec(ctx, "ALTER TABLE inbox DETACH PARTITION "+name+" CONCURRENTLY")
-	var refused *pgconn.PgError
-	if errors.As(err, &refused) && refused.Code == "55000" { // another process is at it, or was and crashed
-		_, err = s.cfg.DB.Exec(ctx, "ALTER TABLE inbox DETACH PARTITION "+name+" FINALIZE")
-	}
-	if err == nil || errors.As(err, &refused) && refused.Code == "42P01" { // it is no partition any more
-		_, err = s.cfg.DB.Exec(ctx, "DROP TABLE IF EXISTS "+name)
-	}
-	if err != nil {
-		return fmt.Errorf("drop partition %s: %w", name, err)
-	}
-	s.cfg.Log.Info("dropped inbox partition", "partition", name)
-	return nil
 }
 
 // oldestDeadLetter tells when the oldest event in the service's dead-letter queues was made: the far future where there is none,

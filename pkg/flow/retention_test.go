@@ -1,6 +1,7 @@
 package flow
 
 import (
+	"context"
 	"sync"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"orderflow/pkg/broker"
 	"orderflow/pkg/devstack/devtest"
 	"orderflow/pkg/event"
+	"orderflow/pkg/postgres"
 )
 
 // aged is an event that was made some days ago.
@@ -22,7 +24,7 @@ func aged(days int, method string) *event.Event {
 
 func (h *house) partition(daysAgo int) bool {
 	h.t.Helper()
-	name := time.Now().UTC().Add(-time.Duration(daysAgo) * day).Format(partitionName)
+	name := inboxDays(0).Partition(time.Now().UTC().Add(-time.Duration(daysAgo) * day))
 	return h.number("SELECT count(*) FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE c.relname = $1", name) == 1
 }
 
@@ -137,6 +139,28 @@ func TestOldestDeadLetter(t *testing.T) {
 	}
 	if times, _ := h.take(dlq)[0].Headers["x-delivery-count"].(int64); times > wornFrom+1 || times >= wornFrom && !oldest.IsZero() {
 		t.Errorf("delivered %d times, and the oldest is of %s", times, oldest)
+	}
+}
+
+// A table of the service is kept as the inbox is.
+func TestKeep(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t, devtest.New(t))
+	h.exec("CREATE TABLE diary (at timestamptz PRIMARY KEY) PARTITION BY RANGE (at)")
+	h.exec("CREATE TABLE diary_20200102 PARTITION OF diary FOR VALUES FROM ('2020-01-02T00:00:00Z') TO ('2020-01-03T00:00:00Z')")
+	cfg := h.cfg
+	cfg.Broker = h.connect()
+	s := New(cfg)
+	s.Keep(postgres.Days{Table: "diary", First: func(d time.Time) string { return d.Format(time.RFC3339) }, Keep: day, Ahead: 2})
+	ctx, stop := context.WithCancel(t.Context())
+	over := make(chan error, 1)
+	go func() { over <- s.Run(ctx) }()
+	h.eventually("there are the days that are needed, and no others", func() bool {
+		return h.number("SELECT count(*) FROM pg_class WHERE relname ~ '^diary_\\d{8}$'") == 3
+	})
+	stop()
+	if err := <-over; err != nil {
+		t.Error(err)
 	}
 }
 

@@ -43,10 +43,12 @@ func NewProblem(status int, format string, args ...any) *Problem {
 	return &Problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: fmt.Sprintf(format, args...)}
 }
 
-// invalidField makes the problem of a body that is well-formed but says something that cannot be.
-func invalidField(status int, f *event.FieldError) *Problem {
-	p := NewProblem(status, "%s %s", cmp.Or(f.Pointer, "the body"), f.Detail)
-	p.Errors = []FieldError{{Pointer: f.Pointer, Detail: f.Detail}}
+// invalidFields makes the problem of a body that is well-formed but says something that cannot be. The first field is its detail.
+func invalidFields(status int, fields ...*event.FieldError) *Problem {
+	p := NewProblem(status, "%s %s", cmp.Or(fields[0].Pointer, "the body"), fields[0].Detail)
+	for _, f := range fields {
+		p.Errors = append(p.Errors, FieldError{Pointer: f.Pointer, Detail: f.Detail})
+	}
 	return p
 }
 
@@ -61,13 +63,16 @@ func invalidParameter(name, format string, args ...any) *Problem {
 // problemOf decides what the client sees of an error.
 func problemOf(err error) *Problem {
 	var problem *Problem
+	var fields event.FieldErrors
 	var field *event.FieldError
 	var fromEcho *echo.HTTPError
 	switch {
 	case errors.As(err, &problem):
 		return problem
+	case errors.As(err, &fields):
+		return invalidFields(http.StatusUnprocessableEntity, fields...)
 	case errors.As(err, &field):
-		return invalidField(http.StatusUnprocessableEntity, field)
+		return invalidFields(http.StatusUnprocessableEntity, field)
 	case errors.As(err, &fromEcho):
 		return NewProblem(fromEcho.Code, "%v", fromEcho.Message)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

@@ -48,7 +48,7 @@ func Decode(body []byte, into any) error {
 	}
 	var field *event.FieldError
 	if err != nil && errors.As(event.JSONError("", err), &field) {
-		return invalidField(status, field)
+		return invalidFields(status, field)
 	}
 	return err
 }

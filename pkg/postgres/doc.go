@@ -1,5 +1,5 @@
 // Package postgres is how the services use their database: a pool that sees one schema ([Open]), migrations of that schema
-// ([Migrate]), and transactions whose statements travel together ([Tx]).
+// ([Migrate]), transactions whose statements travel together ([Tx]), and tables of days ([Days]).
 //
 // # Round trips
 //

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/singleflight"
 
 	"orderflow/pkg/event"
 	"orderflow/pkg/flow"
@@ -23,6 +24,7 @@ type api struct {
 	placing *flow.Group[*placement]
 	gate    *gate
 	live    *live
+	making  *singleflight.Group // of answerDays
 }
 
 // view is an order as clients see it.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -33,16 +34,33 @@ type placeItem struct {
 	UnitPrice *event.Amount `json:"unit_price"`
 }
 
-// items are those of an order.
-func (r *placeRequest) items() ([]event.Item, error) {
-	items := make([]event.Item, len(r.Items))
+// items are those of an order, and which prices are missing.
+func (r *placeRequest) items() (items []event.Item, missing event.FieldErrors) {
+	items = make([]event.Item, len(r.Items))
 	for i, item := range r.Items {
-		if item.UnitPrice == nil {
-			return nil, &event.FieldError{Pointer: fmt.Sprintf("/items/%d/unit_price", i), Detail: "is missing"}
+		items[i] = event.Item{ProductID: item.ProductID, Quantity: item.Quantity}
+		if item.UnitPrice != nil {
+			items[i].UnitPrice = *item.UnitPrice
+		} else if len(missing) < maxFaults {
+			missing = append(missing, &event.FieldError{Pointer: fmt.Sprintf("/items/%d/unit_price", i), Detail: "is missing"})
 		}
-		items[i] = event.Item{ProductID: item.ProductID, Quantity: item.Quantity, UnitPrice: *item.UnitPrice}
 	}
-	return items, nil
+	return items, missing
+}
+
+// maxFaults is how many fields that are wrong a client is told of at once.
+const maxFaults = 20
+
+// faults adds to the prices that are missing what else is wrong.
+func faults(terms *event.Order, missing event.FieldErrors) event.FieldErrors {
+	all := missing
+	for _, f := range terms.TermFaults(maxFaults + len(missing)) {
+		same := func(m *event.FieldError) bool { return m.Pointer == f.Pointer }
+		if len(all) < maxFaults && !slices.ContainsFunc(missing, same) {
+			all = append(all, f)
+		}
+	}
+	return all
 }
 
 // canonical is the request in a form that does not depend on how the client wrote it.
@@ -52,7 +70,7 @@ func (r *placeRequest) canonical() ([]byte, error) { return json.Marshal(r) }
 type placement struct {
 	order  Order
 	event  *event.Event
-	key    string // "" is none
+	key    idempotencyKey
 	answer remembered
 	first  *remembered // the answer that was given before, if the key was used
 }
@@ -62,13 +80,16 @@ func (a api) place(c echo.Context) error {
 	if err := a.gate.enter(c.Request().Context()); err != nil {
 		return err
 	}
-	key := c.Request().Header.Get("Idempotency-Key")
-	if err := checkKey(key); err != nil {
+	key, err := readKey(c)
+	if err != nil {
 		return err
 	}
 	terms, request, err := readTerms(c)
 	if err != nil {
 		return err
+	}
+	if !httpapi.CallerOf(c).Serves(terms.CustomerID) {
+		return httpapi.NewProblem(http.StatusForbidden, "you may not place orders for customer %q", terms.CustomerID)
 	}
 	// Microseconds are what the database keeps, so the first answer and every later one agree.
 	o, placed := Place(terms, time.Now().UTC().Truncate(time.Microsecond))
@@ -79,14 +100,14 @@ func (a api) place(c echo.Context) error {
 	p := &placement{
 		order: o, event: firstEvent(c, o.PlacedAt, placed), key: key, answer: remembered{OrderID: o.OrderID, Response: response},
 	}
-	if key != "" {
+	if key.key != "" {
 		canonical, err := request.canonical()
 		if err != nil {
 			return err
 		}
 		p.answer.RequestHash = hashOf(canonical)
 	}
-	if err := a.placing.Do(c.Request().Context(), p); errors.Is(err, flow.ErrBusy) {
+	if err := a.commit(c.Request().Context(), p); errors.Is(err, flow.ErrBusy) {
 		return a.gate.refuse(&a.gate.busy, err.Error())
 	} else if errors.Is(err, flow.ErrStopped) {
 		return httpapi.Unavailable(err.Error())
@@ -106,11 +127,25 @@ func (a api) place(c echo.Context) error {
 	return a.answerPlaced(c, answer.OrderID, answer.Response)
 }
 
+// commit places an order. Where its answer has no day to be in, the runtime has not got round to making it, or the clock has leapt; then it
+// is made now.
+func (a api) commit(ctx context.Context, p *placement) error {
+	err := a.placing.Do(ctx, p)
+	if !postgres.NoPartition(err) {
+		return err
+	}
+	_, err, _ = a.making.Do(answerDays.Table, func() (any, error) { return answerDays.Make(ctx, a.db) })
+	if err != nil {
+		return err
+	}
+	return a.placing.Do(ctx, p)
+}
+
 // placeAll makes orders, their events and their answers true together. For those whose key was used before it does nothing but say
 // what was answered then.
 func placeAll(metrics *Metrics) func(context.Context, *postgres.Tx, []*placement) ([]*event.Event, error) {
 	return func(ctx context.Context, tx *postgres.Tx, batch []*placement) ([]*event.Event, error) {
-		fresh, err := remember(ctx, tx, batch)
+		fresh, err := remember(ctx, tx, batch, nil)
 		if err != nil || len(fresh) == 0 {
 			return nil, err
 		}
@@ -136,16 +171,13 @@ func readTerms(c echo.Context) (event.Order, *placeRequest, error) {
 	if err := httpapi.Decode(body, r); err != nil {
 		return event.Order{}, nil, err
 	}
-	items, err := r.items()
-	if err != nil {
-		return event.Order{}, nil, err
-	}
+	items, missing := r.items()
 	terms := event.Order{
 		OrderID: event.NewID(), CustomerID: r.CustomerID, Currency: r.Currency, Items: items,
 		PaymentMethod: r.PaymentMethod, ShippingAddress: r.ShippingAddress,
 	}
-	if err := terms.ValidateTerms(); err != nil {
-		return terms, nil, err
+	if len(missing) > 0 || terms.ValidateTerms() != nil {
+		return terms, nil, faults(&terms, missing)
 	}
 	terms.TotalAmount, err = terms.Sum()
 	return terms, r, err

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/jsonschema-go/jsonschema"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"golang.org/x/sync/singleflight"
 
 	"orderflow/pkg/flow"
 	"orderflow/pkg/httpapi"
@@ -15,8 +16,10 @@ import (
 func Routes(db *pgxpool.Pool, runtime *flow.Service, metrics *Metrics, maxOpen int, log *slog.Logger) []httpapi.Route {
 	live := newLive(db, runtime, metrics, log)
 	runtime.Behind(live.run)
+	runtime.Keep(answerDays)
 	return api{
-		live: live, db: db, runtime: runtime, placing: flow.NewGroup(runtime, placeAll(metrics)),
+		live: live, making: new(singleflight.Group),
+		db: db, runtime: runtime, placing: flow.NewGroup(runtime, placeAll(metrics)),
 		gate: &gate{db: db, limit: maxOpen, refused: metrics.refused, log: log},
 	}.routes()
 }
