@@ -11,7 +11,7 @@
 // # What it does by itself
 //
 // A request that may be sent twice is sent again, a few times, after a pause that grows and is never the same for two clients: where there was
-// no answer, and where the answer was 502, 503, 504 or 429, not before the time that its Retry-After names. Reads may be sent twice, and so may
+// no answer, and where the answer was 502, 503, 504 or 429, or a 409 that says when to come back, not before the time that its Retry-After names. Reads may be sent twice, and so may
 // PutStock and CancelOrder, after which things are as they were. PlaceOrder may, because it makes an idempotency key for each order: the server
 // places one order for all requests with the same key. Who has to place an order after a crash of its own chooses a key that it will
 // know again, such as the id of a cart, by [IdempotencyKey].

@@ -22,17 +22,19 @@ func temporary(err error) bool {
 	var untrusted *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &p):
-		return temporaryStatus(p.Status) && p.RetryAfter <= mostPatience
+		return p.temporary() && p.RetryAfter <= mostPatience
 	case errors.Is(err, context.Canceled), errors.Is(err, errUnexpected), errors.As(err, &untrusted):
 		return false
 	}
 	return true // there was no answer, or not all of it
 }
 
-func temporaryStatus(status int) bool {
-	switch status {
+func (p *Problem) temporary() bool {
+	switch p.Status {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
+	case http.StatusConflict: // with another request that has the same key, and that will be over soon
+		return p.RetryAfter > 0
 	}
 	return false
 }

@@ -36,6 +36,8 @@ func TestRetries(t *testing.T) {
 		{"an order", []answering{hangUp, cutOff, refuse(503, "busy"), fine}, place(), ""},
 		{"an order with a key", []answering{hangUp, fine}, place(IdempotencyKey("k")), ""},
 		{"an order without a key", []answering{hangUp}, place(IdempotencyKey("")), "unexpected EOF"},
+		{"an order with a key that another request has", []answering{refuse(409, "in hand", "Retry-After: 1"), fine}, place(), ""},
+		{"a conflict", []answering{refuse(409, "it has ended")}, read, "409 Conflict: it has ended"},
 		{"wrong", []answering{refuse(422, "no such currency")}, place(), "422 Unprocessable Entity: no such currency"},
 		{"an error of the server", []answering{refuse(500, "an error")}, read, "500 Internal Server Error: an error"},
 		{"no JSON", []answering{say(200, "<html>")}, read, "is not what was expected: invalid character"},

@@ -3,6 +3,7 @@ package main_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -13,6 +14,35 @@ import (
 	api "orderflow/pkg/client"
 	"orderflow/pkg/devstack/devtest"
 )
+
+// api is the client that everybody may use. It asks once, so that a test sees what is refused.
+func (c *client) api(options ...api.Option) (*api.Client, error) {
+	once := []api.Option{api.WithHTTPClient(&http.Client{Transport: c.http.Transport}), api.WithAttempts(1)}
+	return api.New(c.base, append(once, options...)...)
+}
+
+// await waits until an order has ended.
+func (c *client) await(ctx context.Context, id string) (order, error) {
+	orderID, err := uuid.Parse(id)
+	if err != nil {
+		return order{}, err
+	}
+	all, err := c.api()
+	if err != nil {
+		return order{}, err
+	}
+	o, err := all.Await(ctx, orderID)
+	if err != nil && o != nil {
+		err = fmt.Errorf("is still %s: %w", o.Status, err)
+	}
+	if err != nil {
+		return order{}, err
+	}
+	return order{
+		OrderID: id, Status: string(o.Status), CancelReason: string(o.CancelReason), CustomerID: o.CustomerID,
+		Currency: o.Currency, TotalAmount: o.TotalAmount, Version: o.Version,
+	}, nil
+}
 
 // TestClient does with pkg/client all that can be done.
 func TestClient(t *testing.T) {

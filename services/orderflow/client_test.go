@@ -10,10 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/uuid"
-
-	api "orderflow/pkg/client"
 )
 
 // client speaks to the REST API.
@@ -22,17 +18,10 @@ type client struct {
 	http *http.Client
 }
 
-// newClient makes a client whose transport sees all that is asked and answered, by send and by what api returns.
 func newClient(t testing.TB, base string) *client {
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &client{base: base, http: &http.Client{Transport: transport, Timeout: 30 * time.Second}}
-}
-
-// api is the client that everybody may use. It asks once, so that a test sees what is refused.
-func (c *client) api(options ...api.Option) (*api.Client, error) {
-	once := []api.Option{api.WithHTTPClient(&http.Client{Transport: c.http.Transport}), api.WithAttempts(1)}
-	return api.New(c.base, append(once, options...)...)
 }
 
 // answer is what the API said.
@@ -193,26 +182,3 @@ type (
 )
 
 func (o order) ended() bool { return o.Status == "shipped" || o.Status == "cancelled" }
-
-// await waits until an order has ended.
-func (c *client) await(ctx context.Context, id string) (order, error) {
-	orderID, err := uuid.Parse(id)
-	if err != nil {
-		return order{}, err
-	}
-	all, err := c.api()
-	if err != nil {
-		return order{}, err
-	}
-	o, err := all.Await(ctx, orderID)
-	if err != nil && o != nil {
-		err = fmt.Errorf("is still %s: %w", o.Status, err)
-	}
-	if err != nil {
-		return order{}, err
-	}
-	return order{
-		OrderID: id, Status: string(o.Status), CancelReason: string(o.CancelReason), CustomerID: o.CustomerID,
-		Currency: o.Currency, TotalAmount: o.TotalAmount, Version: o.Version,
-	}, nil
-}
