@@ -106,7 +106,10 @@ func TestOperations(t *testing.T) {
 			}},
 		{"Payments", "GET /api/v1/payments?order_id=" + id, `{"payments":[{"payment_id":"` + id + `","status":"charged","amount":"1.00"}]}`,
 			func(c *Client) (any, error) { return c.Payments(t.Context(), orderID) },
-			func(v any) bool { p := v.([]Payment); return len(p) == 1 && p[0].Status == PaymentCharged && p[0].Amount == "1.00" }},
+			func(v any) bool {
+				p := v.([]Payment)
+				return len(p) == 1 && p[0].Status == PaymentCharged && p[0].Amount == "1.00"
+			}},
 		{"Reservations", "GET /api/v1/reservations?order_id=" + id, `{"reservations":[{"status":"reserved","items":[{"quantity":3}]}]}`,
 			func(c *Client) (any, error) { return c.Reservations(t.Context(), orderID) },
 			func(v any) bool { r := v.([]Reservation); return len(r) == 1 && r[0].Items[0].Quantity == 3 }},
