@@ -180,5 +180,3 @@ type (
 		} `json:"errors"`
 	}
 )
-
-func (o order) ended() bool { return o.Status == "shipped" || o.Status == "cancelled" }

@@ -22,7 +22,7 @@ func TestReadme(t *testing.T) {
 	t.Parallel()
 	p := serve(t, *devtest.New(t))
 	putStock(t, p.client, "demo-1", 1_000_000)
-	for _, name := range documents(t) {
+	for _, name := range documented(t) {
 		text, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
@@ -38,8 +38,8 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// documents are what users read.
-func documents(t *testing.T) []string {
+// documented is where users read.
+func documented(t *testing.T) []string {
 	t.Helper()
 	docs, err := filepath.Glob("../../docs/*.md")
 	if err != nil || len(docs) == 0 {
