@@ -180,3 +180,5 @@ type (
 		} `json:"errors"`
 	}
 )
+
+func (o order) ended() bool { return o.Status == "shipped" || o.Status == "cancelled" }
