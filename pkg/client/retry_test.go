@@ -35,7 +35,7 @@ func TestRetries(t *testing.T) {
 		{"wants to be left alone", []answering{refuse(503, "closed", "Retry-After: 3600")}, read, "503 Service Unavailable: closed"},
 		{"an order", []answering{hangUp, cutOff, refuse(503, "busy"), fine}, place(), ""},
 		{"an order with a key", []answering{hangUp, fine}, place(IdempotencyKey("k")), ""},
-		{"an order without a key", []answering{hangUp}, place(IdempotencyKey("")), "unexpected EOF"},
+		{"an order without a key", []answering{hangUp}, place(IdempotencyKey("")), "POST /v1/orders: unexpected EOF"},
 		{"an order with a key that another request has", []answering{refuse(409, "in hand", "Retry-After: 1"), fine}, place(), ""},
 		{"a conflict", []answering{refuse(409, "it has ended")}, read, "409 Conflict: it has ended"},
 		{"wrong", []answering{refuse(422, "no such currency")}, place(), "422 Unprocessable Entity: no such currency"},

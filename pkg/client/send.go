@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 )
 
 // maxAnswer is how large an answer may be, in bytes: a page of orders that are as large as can be has to fit.
@@ -103,7 +104,11 @@ func (c *Client) send(ctx context.Context, r *request) (*http.Response, error) {
 		request.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	request.Header.Set("User-Agent", c.agent)
-	return c.http.Do(request)
+	response, err := c.http.Do(request)
+	if u := (*url.Error)(nil); errors.As(err, &u) {
+		err = u.Err // what was asked is told once for all attempts
+	}
+	return response, err
 }
 
 // read reads a whole answer.
