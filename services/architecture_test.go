@@ -27,7 +27,7 @@ var (
 
 // layers lists what each package of pkg may import of the others; the house is built from below.
 var layers = map[string][]string{
-	"event": {}, "telemetry": {}, "postgres": {}, "broker": {}, "devstack": {},
+	"event": {}, "telemetry": {}, "postgres": {}, "broker": {}, "devstack": {}, "client": {},
 	"flow":    {"event", "broker", "postgres", "telemetry"},
 	"httpapi": {"event", "broker", "postgres", "telemetry"},
 	"access":  {"httpapi"},
@@ -94,6 +94,8 @@ func forbidden(file, imported string) string {
 		return "only pkg/broker speaks AMQP"
 	case from != "" && other != "":
 		return "pkg knows nothing of the services"
+	case from == "client" && !test && !isStandard && imported != "github.com/google/uuid" && to != "client":
+		return "who takes the client takes nothing else along"
 	case slices.Contains(services, service) && other != "" && other != service:
 		return "services know each other by events only"
 	case slices.Contains(rules, file) && !slices.Contains(rulesNeed, imported) && (isOurs || !isStandard):
@@ -104,7 +106,7 @@ func forbidden(file, imported string) string {
 		return "what is a broken promise is decided without a database"
 	case service == "chaos" && (other != "" && other != "chaos" || to != "" && to != "broker" && to != "devstack"):
 		return "the chaos suite knows the program from outside"
-	case service == "bench" && (other != "" && other != "bench" || to != "" && to != "broker" && to != "event" && !test):
+	case service == "bench" && (other != "" && other != "bench" || to != "" && to != "broker" && to != "event" && to != "client" && !test):
 		return "what is measured is measured from outside"
 	case from != "" && to != "" && from != to && !test && !slices.Contains(layers[from], to):
 		return "imports run downward only"
@@ -138,6 +140,11 @@ func TestForbidden(t *testing.T) {
 		{"services/bench/bench.go", "orderflow/services/order", false},
 		{"services/bench/bench.go", "orderflow/pkg/flow", false},
 		{"services/bench/bench.go", "orderflow/pkg/broker", true},
+		{"services/bench/bench.go", "orderflow/pkg/client", true},
+		{"pkg/client/orders.go", "github.com/google/uuid", true},
+		{"pkg/client/orders.go", "github.com/go-json-experiment/json", false},
+		{"pkg/client/orders.go", "orderflow/pkg/event", false},
+		{"pkg/client/example/main.go", "orderflow/pkg/client", true},
 		{"services/payment/payment.go", "github.com/google/uuid", true},
 		{"services/payment/payment.go", "github.com/jackc/pgx/v5", false},
 		{"services/payment/payment.go", "orderflow/pkg/postgres", false},

@@ -45,18 +45,18 @@ var errNoAnswer = errors.New("no order was accepted")
 // run is the state of a run.
 type run struct {
 	Config
-	client *client
+	buyer  *buyer
 	ledger atomic.Pointer[ledger] // of what is going on
 }
 
 // Run places orders, waits for their ends and reports. The report of a run that was cut short, with ctx's error, has what was done until then.
 func Run(ctx context.Context, cfg Config) (*Report, error) {
-	c, err := newClient(cfg.URL)
+	c, err := newBuyer(cfg.URL)
 	if err != nil {
 		return nil, err
 	}
 	defer c.close()
-	r := &run{Config: cfg, client: c}
+	r := &run{Config: cfg, buyer: c}
 	b, err := broker.Open(ctx, broker.Config{URLs: cfg.AMQPURLs, Name: "orderflow bench", Log: cfg.Log})
 	if err != nil {
 		return nil, err
@@ -98,7 +98,7 @@ func (r *run) hear(m *broker.Message) {
 // measure does everything in its order.
 func (r *run) measure(ctx context.Context) (*Report, error) {
 	r.Progress(Progress{Phase: "stock"})
-	if err := r.client.putStock(ctx); err != nil {
+	if err := r.buyer.putStock(ctx); err != nil {
 		return nil, err
 	}
 	if r.Warmup > 0 {
@@ -106,7 +106,7 @@ func (r *run) measure(ctx context.Context) (*Report, error) {
 			return nil, err
 		}
 	}
-	requests, err := r.client.encodeOrders(newOrders(r.Load.Total(), r.Load.Mix))
+	requests, err := r.buyer.encodeOrders(newOrders(r.Load.Total(), r.Load.Mix))
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ const mostWarming = 32
 // warmUp places orders that are not counted. One that is not accepted ends the run, since all others would not be either.
 func (r *run) warmUp(ctx context.Context) error {
 	load := Load{Orders: r.Warmup, Clients: min(r.Load.Clients, mostWarming), Mix: r.Load.Mix}
-	requests, err := r.client.encodeOrders(newOrders(r.Warmup, r.Load.Mix))
+	requests, err := r.buyer.encodeOrders(newOrders(r.Warmup, r.Load.Mix))
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (r *run) work(ctx context.Context, phase string, load Load, requests []requ
 	l := newLedger()
 	r.ledger.Store(l)
 	var placing sync.WaitGroup
-	placing.Go(func() { load.run(ctx, r.client, requests, l) })
+	placing.Go(func() { load.run(ctx, r.buyer, requests, l) })
 	defer placing.Wait()
 	ticker := time.NewTicker(progressEvery)
 	defer ticker.Stop()

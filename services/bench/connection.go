@@ -21,7 +21,8 @@ const (
 )
 
 // connections are those to one server. They send requests whose bytes are ready, one at a time, in the goroutine that asks. http.Client
-// would wake two others for each request; placing an order took 73 µs of CPU time with it, and takes 28.
+// would wake two others for each request; placing an order took 73 µs of CPU time with it, and takes 28. BenchmarkPlace tells what it would be
+// with pkg/client.
 type connections struct {
 	base    string // of URLs
 	address string

@@ -30,7 +30,7 @@ func (l Load) Total() int {
 }
 
 // run places the orders of a load, and closes the ledger when no more will be placed: when all are, or ctx has ended.
-func (l Load) run(ctx context.Context, c *client, requests []request, to *ledger) {
+func (l Load) run(ctx context.Context, b *buyer, requests []request, to *ledger) {
 	due := make(chan struct{}, l.Total()) // a token for each order that is due; tokens take no room
 	var taken atomic.Int64
 	var clients sync.WaitGroup
@@ -43,9 +43,9 @@ func (l Load) run(ctx context.Context, c *client, requests []request, to *ledger
 				}
 				i := int(taken.Add(1)) - 1
 				if r := requests[i%len(requests)]; l.Open() {
-					c.order(ctx, r, began.Add(l.after(i)), to)
+					b.order(ctx, r, began.Add(l.after(i)), to)
 				} else {
-					c.orderPatiently(ctx, r, to)
+					b.orderPatiently(ctx, r, to)
 				}
 			}
 		})
@@ -88,24 +88,24 @@ func (l Load) pace(ctx context.Context, began time.Time, due chan struct{}) (uns
 
 // order places an order, whose latency counts from the moment at which it was due. It returns after which time to come back if it is
 // asked to, or 0.
-func (c *client) order(ctx context.Context, r request, due time.Time, to *ledger) (retry time.Duration) {
+func (b *buyer) order(ctx context.Context, r request, due time.Time, to *ledger) (retry time.Duration) {
 	to.start()
-	id, status, retry, err := c.place(ctx, r)
+	id, status, retry, err := b.place(ctx, r)
 	if status != http.StatusCreated {
 		to.refuse(status, err, time.Since(due))
 		return retry
 	}
 	to.accept(id, r.kind, due, time.Now())
 	if r.kind == Cancelled {
-		to.cancel(c.cancel(ctx, id))
+		to.cancel(b.cancel(ctx, id))
 	}
 	return 0
 }
 
 // orderPatiently places an order, and comes back as long as it is asked to.
-func (c *client) orderPatiently(ctx context.Context, r request, to *ledger) {
+func (b *buyer) orderPatiently(ctx context.Context, r request, to *ledger) {
 	for ctx.Err() == nil {
-		retry := c.order(ctx, r, time.Now(), to)
+		retry := b.order(ctx, r, time.Now(), to)
 		if retry == 0 {
 			return
 		}

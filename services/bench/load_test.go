@@ -13,11 +13,11 @@ import (
 )
 
 // shop is an API that answers as it is told to.
-func shop(t *testing.T, answer func(n int64, w http.ResponseWriter)) *client {
+func shop(t *testing.T, answer func(n int64, w http.ResponseWriter)) *buyer {
 	t.Helper()
 	var n atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(n.Add(1), w) }))
-	c, err := newClient(server.URL)
+	c, err := newBuyer(server.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +33,7 @@ func created(w http.ResponseWriter) {
 	w.WriteHeader(http.StatusCreated)
 }
 
-func place(t *testing.T, ctx context.Context, l Load, c *client) *ledger {
+func place(t *testing.T, ctx context.Context, l Load, c *buyer) *ledger {
 	t.Helper()
 	to := newLedger()
 	requests, err := c.encodeOrders(newOrders(l.Total(), Mix{100}))
@@ -134,7 +134,7 @@ func TestLoadStops(t *testing.T) {
 }
 
 func TestNoServer(t *testing.T) {
-	c, err := newClient("http://127.0.0.1:1")
+	c, err := newBuyer("http://127.0.0.1:1")
 	if err != nil {
 		t.Fatal(err)
 	}

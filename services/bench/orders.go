@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"orderflow/pkg/client"
 	"orderflow/pkg/event"
 )
 
@@ -97,41 +98,27 @@ func newOrders(n int, mix Mix) []order {
 	return orders
 }
 
-type body struct {
-	CustomerID      string        `json:"customer_id"`
-	Currency        string        `json:"currency"`
-	Items           []item        `json:"items"`
-	PaymentMethod   string        `json:"payment_method"`
-	ShippingAddress event.Address `json:"shipping_address"`
-}
-
-type item struct {
-	ProductID string `json:"product_id"`
-	Quantity  int    `json:"quantity"`
-	UnitPrice string `json:"unit_price"`
-}
-
 // newBody makes an order of a few of many products, so that they do not wait for each other's stock.
 func newBody(chance *rand.Rand, customer int, kind Kind) []byte {
-	b := body{
+	o := client.OrderRequest{
 		CustomerID: fmt.Sprintf("bench-customer-%d", customer+1), Currency: "EUR", PaymentMethod: "pm_ok",
-		ShippingAddress: event.Address{Name: "Ada Lovelace", Line1: "12 St James Square", City: "London", PostalCode: "SW1Y 4JH", Country: "GB"},
+		ShippingAddress: client.Address{Name: "Ada Lovelace", Line1: "12 St James Square", City: "London", PostalCode: "SW1Y 4JH", Country: "GB"},
 	}
-	for len(b.Items) < itemsEach {
+	for len(o.Items) < itemsEach {
 		product := productID(chance.IntN(products))
-		if slices.ContainsFunc(b.Items, func(i item) bool { return i.ProductID == product }) {
+		if slices.ContainsFunc(o.Items, func(i client.Item) bool { return i.ProductID == product }) {
 			continue
 		}
 		cents := 100 + chance.IntN(9900)
-		b.Items = append(b.Items, item{product, 1 + chance.IntN(3), fmt.Sprintf("%d.%02d", cents/100, cents%100)})
+		o.Items = append(o.Items, client.Item{ProductID: product, Quantity: int64(1 + chance.IntN(3)), UnitPrice: fmt.Sprintf("%d.%02d", cents/100, cents%100)})
 	}
 	switch kind {
 	case Declined:
-		b.PaymentMethod = "pm_declined"
+		o.PaymentMethod = "pm_declined"
 	case OutOfStock:
-		b.Items[0].Quantity, b.Items[0].UnitPrice = event.MaxQuantity, "0.01"
+		o.Items[0].Quantity, o.Items[0].UnitPrice = event.MaxQuantity, "0.01"
 	}
-	text, err := json.Marshal(b)
+	text, err := json.Marshal(o)
 	if err != nil {
 		panic(err) // strings and numbers can always be encoded
 	}

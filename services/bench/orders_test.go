@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+
+	"orderflow/pkg/client"
 )
 
 func TestParseMix(t *testing.T) {
@@ -53,7 +55,7 @@ func TestNewOrders(t *testing.T) {
 		named := map[string]bool{}
 		for _, o := range newOrders(c.n, c.mix) {
 			got[o.kind]++
-			var b body
+			var b client.OrderRequest
 			if err := json.Unmarshal(o.body, &b); err != nil || len(b.Items) != itemsEach {
 				t.Fatalf("%v: %s", err, o.body)
 			}

@@ -115,9 +115,7 @@ func newCampaign(t testing.TB, c *client, n int) *campaign {
 		m.stock[strconv.Itoa(i)] = plenty
 	}
 	for product, n := range m.stock {
-		if a := c.call(t, http.MethodPut, m.stockPath(product), map[string]int64{"on_hand": n}); a.status != http.StatusOK {
-			t.Fatalf("put stock: %s", a)
-		}
+		putStock(t, c, m.product(product), n)
 	}
 	return m
 }
@@ -321,16 +319,12 @@ func (m *campaign) insist(ctx context.Context, path string, body any, headers ..
 // follow waits until the order has ended as it may.
 func (m *campaign) follow(ctx context.Context, o *placed) error {
 	return devtest.Until(ctx, func() error {
-		end, err := read[order](ctx, m.client, "/v1/orders/"+o.id)
-		if err != nil {
+		end, err := m.await(ctx, o.id)
+		if err != nil && ctx.Err() == nil {
 			m.refused.Add(1)
-			return err
-		}
-		if !end.ended() {
-			return fmt.Errorf("it is still %s", end.Status)
 		}
 		o.end = end
-		return nil
+		return err
 	})
 }
 

@@ -1,13 +1,12 @@
 package main
 
 import (
-	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"orderflow/pkg/client"
 )
 
 // newHealthcheck is for containers, whose image has no other program.
@@ -26,17 +25,12 @@ func newHealthcheck() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			client := http.Client{Timeout: 4 * time.Second}
-			response, err := client.Get("http://" + net.JoinHostPort("127.0.0.1", port) + "/readyz")
+			c, err := client.New("http://"+net.JoinHostPort("127.0.0.1", port), client.WithTimeout(4*time.Second))
 			if err != nil {
 				return err
 			}
-			defer response.Body.Close()
-			if response.StatusCode != http.StatusOK {
-				body, _ := io.ReadAll(io.LimitReader(response.Body, 2000))
-				return fmt.Errorf("not ready: %s", body)
-			}
-			return nil
+			defer c.Close()
+			return c.Ready(cmd.Context())
 		},
 	}
 }

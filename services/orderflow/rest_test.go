@@ -215,22 +215,25 @@ func place(t *testing.T, c *client, body any, headers ...string) order {
 	return o
 }
 
-func follow(t *testing.T, c *client, id string) (o order) {
+func follow(t *testing.T, c *client, id string) order {
 	t.Helper()
-	eventually(t, "order "+id, func() error {
-		if o = get[order](t, c, "/v1/orders/"+id); !o.ended() {
-			return fmt.Errorf("is still %s", o.Status)
-		}
-		return nil
-	})
+	ctx, stop := context.WithTimeout(t.Context(), limit)
+	defer stop()
+	o, err := c.await(ctx, id)
+	if err != nil {
+		t.Fatalf("order %s: %v", id, err)
+	}
 	return o
 }
 
-func putStock(t *testing.T, c *client, product string, onHand int64) {
+func putStock(t testing.TB, c *client, product string, onHand int64) {
 	t.Helper()
-	a := c.call(t, http.MethodPut, "/v1/stock/"+product, map[string]int64{"on_hand": onHand})
-	if a.status != http.StatusOK {
-		t.Fatalf("put stock: %s", a)
+	all, err := c.api()
+	if err == nil {
+		_, err = all.PutStock(t.Context(), product, onHand)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

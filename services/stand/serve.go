@@ -3,11 +3,12 @@ package stand
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"syscall"
 	"time"
+
+	"orderflow/pkg/client"
 )
 
 // stopPatience is longer than a program of ours takes to stop in good order.
@@ -49,6 +50,11 @@ func (s *Serving) Ready(ctx context.Context, url string) (float64, error) {
 	const every, patience = 2 * time.Millisecond, time.Minute
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("orderflow serve is not ready after %s", patience))
 	defer cancel()
+	c, err := client.New(url)
+	if err != nil {
+		return 0, err
+	}
+	defer c.Close()
 	ticker := time.NewTicker(every)
 	defer ticker.Stop()
 	for {
@@ -59,16 +65,7 @@ func (s *Serving) Ready(ctx context.Context, url string) (float64, error) {
 		case <-ctx.Done():
 			return 0, context.Cause(ctx)
 		}
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/readyz", nil)
-		if err != nil {
-			return 0, err
-		}
-		response, err := http.DefaultClient.Do(request)
-		if err != nil {
-			continue // it does not listen yet
-		}
-		response.Body.Close()
-		if response.StatusCode == http.StatusOK {
+		if c.Ready(ctx) == nil {
 			return time.Since(s.began).Seconds(), nil
 		}
 	}
