@@ -32,7 +32,9 @@ var layers = map[string][]string{
 	"httpapi": {"event", "broker", "postgres", "telemetry"},
 	"access":  {"httpapi"},
 	"dlq":     {"broker", "event", "flow"},
-	"schema":  {}, "document": {}, "contract": {"event", "schema", "document"},
+	"schema":  {}, "document": {}, "conformance": {},
+	"contract": {"event", "schema", "document"},
+	"openapi":  {"document", "httpapi", "schema"},
 }
 
 // services that know each other by events only; the binary, the proof of their promises and the test of all their rules know all.
@@ -108,6 +110,10 @@ func forbidden(file, imported string) string {
 		return "the chaos suite knows the program from outside"
 	case service == "bench" && (other != "" && other != "bench" || to != "" && to != "broker" && to != "event" && to != "client" && !test):
 		return "what is measured is measured from outside"
+	case service == "documents" && other != "" && other != "documents":
+		return "the contracts are served by any process, whatever services it runs"
+	case service == "fuzz" && (other != "" && other != "fuzz" || to != "" && to != "conformance"):
+		return "the fuzzer knows the program by its document"
 	case from != "" && to != "" && from != to && !test && !slices.Contains(layers[from], to):
 		return "imports run downward only"
 	}
@@ -145,6 +151,11 @@ func TestForbidden(t *testing.T) {
 		{"pkg/client/orders.go", "github.com/go-json-experiment/json", false},
 		{"pkg/client/orders.go", "orderflow/pkg/event", false},
 		{"pkg/client/example/main.go", "orderflow/pkg/client", true},
+		{"services/documents/documents.go", "orderflow/services/order", false},
+		{"services/documents/documents.go", "orderflow/pkg/httpapi", true},
+		{"services/fuzz/fuzz.go", "orderflow/pkg/event", false},
+		{"services/fuzz/fuzz.go", "orderflow/pkg/conformance", true},
+		{"pkg/openapi/openapi.go", "orderflow/pkg/event", false},
 		{"services/payment/payment.go", "github.com/google/uuid", true},
 		{"services/payment/payment.go", "github.com/jackc/pgx/v5", false},
 		{"services/payment/payment.go", "orderflow/pkg/postgres", false},

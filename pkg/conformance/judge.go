@@ -89,7 +89,7 @@ func unescaped(variables map[string]string) map[string]string {
 
 // unrouted judges what came of a request that the document has no operation for.
 func unrouted(e Exchange, why error) error {
-	if e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed {
+	if e.Status/100 == 4 {
 		return nil
 	}
 	return fmt.Errorf("answered with %d, but the document has no such operation: %w", e.Status, why)

@@ -34,7 +34,7 @@ func FuzzQuery(f *testing.F) {
 		} else if s != "" && s != "placed" && s != "paid" {
 			t.Errorf("%q is a status", s)
 		}
-		if s, err := QueryText(c, "customer_id"); err != nil {
+		if s, err := QueryText(c, "customer_id", 200); err != nil {
 			wantParameter(t, err, "customer_id")
 		} else if !utf8.ValidString(s) || s != c.QueryParam("customer_id") {
 			t.Errorf("%q is read as %q", c.QueryParam("customer_id"), s)

@@ -20,7 +20,7 @@ const ProblemType = "application/problem+json"
 
 // Problem is an RFC 9457 problem: what the client sees of an error.
 type Problem struct {
-	Type   string       `json:"type"`
+	Type   string       `json:"type"` // about:blank, so the status says what kind it is
 	Title  string       `json:"title"`
 	Status int          `json:"status"`
 	Detail string       `json:"detail,omitempty"`
@@ -29,7 +29,7 @@ type Problem struct {
 	RetryAfter int `json:"-"` // seconds, for the header of that name
 }
 
-// FieldError names the field that is wrong, by JSON pointer into the request's body; a query parameter is named by parameter.
+// FieldError is a field of the request that is wrong: of its body by JSON pointer, or a parameter by its name.
 type FieldError struct {
 	Pointer   string `json:"pointer,omitzero"`
 	Parameter string `json:"parameter,omitempty"`

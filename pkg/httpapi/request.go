@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
@@ -149,11 +150,14 @@ func TraceParent(c echo.Context) string {
 	return ""
 }
 
-// QueryText reads an optional text from the query.
-func QueryText(c echo.Context, name string) (string, error) {
+// QueryText reads an optional text from the query, as [Text] describes it.
+func QueryText(c echo.Context, name string, most int) (string, error) {
 	given := c.QueryParam(name)
-	if !utf8.ValidString(given) || strings.ContainsRune(given, 0) {
-		return "", invalidParameter(name, "is not text")
+	switch {
+	case !utf8.ValidString(given) || strings.ContainsFunc(given, unicode.IsControl):
+		return "", invalidParameter(name, "is not text, or has a control character")
+	case utf8.RuneCountInString(given) > most:
+		return "", invalidParameter(name, "is longer than %d characters", most)
 	}
 	return given, nil
 }

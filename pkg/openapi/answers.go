@@ -14,7 +14,7 @@ import (
 
 // said is what statuses mean that are answered with problem details.
 var said = map[int]struct{ name, description string }{
-	http.StatusBadRequest:            {"BadRequest", "The request is not what this document says: a parameter that is unknown, missing or given twice, or a body of another form. `errors` says where."},
+	http.StatusBadRequest:            {"BadRequest", "The request is not what this document says: a parameter that is unknown, missing or given twice, or a body of another form; `errors` says where. It is plain text if the header was malformed."},
 	http.StatusUnauthorized:          {"Unauthorized", "Callers are told apart here, and the request has no API key or token, or one that is not good."},
 	http.StatusForbidden:             {"Forbidden", "The caller is known, and not allowed to do this."},
 	http.StatusNotFound:              {"NotFound", "There is no such thing, or none that the caller may know of."},
@@ -27,8 +27,12 @@ var said = map[int]struct{ name, description string }{
 	http.StatusServiceUnavailable:    {"Unavailable", "There is too much to do, or something is away that will be there again. The request may be repeated after `Retry-After`."},
 }
 
-// tooMuchHeader is answered before anything knows what is asked for, and so without problem details.
-const tooMuchHeader = "HeaderTooLarge"
+// These are answered before anything knows what is asked for, and so without problem details. A malformed header is a bad request, too; where no
+// other one is to be had, it is described alone.
+const (
+	tooMuchHeader   = "HeaderTooLarge"
+	malformedHeader = "HeaderMalformed"
+)
 
 // problemsOf lists the problems of a route: its own, those of the query, and those that come before the handler where not everybody may call.
 func problemsOf(r *httpapi.Route) []int {
@@ -62,6 +66,9 @@ func (w *Writer) answers(r *httpapi.Route) (document.Fields, error) {
 		}
 		described = described.With(strconv.Itoa(status), reference("#/components/responses/"+problem.name))
 	}
+	if !slices.Contains(problemsOf(r), http.StatusBadRequest) {
+		described = described.With(strconv.Itoa(http.StatusBadRequest), reference("#/components/responses/"+malformedHeader))
+	}
 	described = described.With(strconv.Itoa(http.StatusRequestHeaderFieldsTooLarge), reference("#/components/responses/"+tooMuchHeader))
 	slices.SortStableFunc(described, func(a, b document.Field) int { return slices.Compare([]byte(a.Name), []byte(b.Name)) })
 	return described, nil
@@ -71,12 +78,20 @@ func (w *Writer) answers(r *httpapi.Route) (document.Fields, error) {
 func problemResponses(problem *jsonschema.Schema) (all document.Fields) {
 	for status := range 600 {
 		if p, known := said[status]; known {
-			all = all.With(p.name, document.Of("description", p.description, "headers", problemHeaders(status),
-				"content", document.Of(httpapi.ProblemType, document.Of("schema", problem))))
+			content := document.Of(httpapi.ProblemType, document.Of("schema", problem))
+			if status == http.StatusBadRequest {
+				content = append(content, plain()...)
+			}
+			all = all.With(p.name, document.Of("description", p.description, "headers", problemHeaders(status), "content", content))
 		}
 	}
-	return all.With(tooMuchHeader, document.Of("description", "The header, with the path and the query, is larger than 64 KiB.",
-		"content", document.Of("text/plain", document.Of("schema", jsonschema.Schema{Type: "string"}))))
+	return all.With(malformedHeader, document.Of("description", "The header is malformed.", "content", plain())).
+		With(tooMuchHeader, document.Of("description", "The header, with the path and the query, is larger than 64 KiB.", "content", plain()))
+}
+
+// plain is text for people.
+func plain() document.Fields {
+	return document.Of("text/plain", document.Of("schema", &jsonschema.Schema{Type: "string"}))
 }
 
 func problemHeaders(status int) (all document.Fields) {

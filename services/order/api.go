@@ -96,7 +96,7 @@ func (a api) list(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	customer, err := httpapi.QueryText(c, "customer_id")
+	customer, err := httpapi.QueryText(c, "customer_id", maxCustomerID)
 	if err != nil {
 		return err
 	}

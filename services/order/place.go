@@ -21,9 +21,9 @@ import (
 // placeRequest is what a customer says.
 type placeRequest struct {
 	CustomerID      string        `json:"customer_id"`
-	Currency        string        `json:"currency"`
+	Currency        string        `json:"currency"` // by ISO 4217
 	Items           []placeItem   `json:"items"`
-	PaymentMethod   string        `json:"payment_method"`
+	PaymentMethod   string        `json:"payment_method"` // what the gateway knows it by
 	ShippingAddress event.Address `json:"shipping_address"`
 }
 
