@@ -28,13 +28,13 @@ func limitTime(next echo.HandlerFunc) echo.HandlerFunc {
 // among the requests that are worked on is given back. What is left of the body is to come within atMost; 0 is for requests without one. The
 // request's context still ends when the client goes, and when stop is called. Whoever lingers heeds Stopping.
 func Linger(c echo.Context, atMost time.Duration) (stop func()) {
-	ctx, end := context.WithCancel(context.WithoutCancel(c.Request().Context()))
-	stop = end
+	before := c.Request()
+	ctx, end := context.WithCancel(context.WithoutCancel(before.Context()))
+	gone := func() bool { return true }
 	if unlimited, known := ctx.Value(unlimitedKey{}).(context.Context); known {
-		gone := context.AfterFunc(unlimited, end)
-		stop = func() { gone(); end() }
+		gone = context.AfterFunc(unlimited, end)
 	}
-	c.SetRequest(c.Request().WithContext(ctx))
+	c.SetRequest(before.WithContext(ctx))
 	// At its read deadline a server calls a client gone that has nothing to say.
 	var deadline time.Time
 	if atMost > 0 {
@@ -44,7 +44,11 @@ func Linger(c echo.Context, atMost time.Duration) (stop func()) {
 	if wait, held := c.Get(slotKey).(func()); held {
 		wait()
 	}
-	return stop
+	return func() {
+		gone()
+		end()
+		c.SetRequest(before)
+	}
 }
 
 // Stopping is a context that ends when the server of a request stops: then all requests are to come to an end.

@@ -11,13 +11,13 @@ import (
 )
 
 // lingering serves one request whose handler lingers, and returns how it goes on.
-func lingering(t *testing.T, method string) (requests <-chan echo.Context, leave, stop func(), ended <-chan error) {
+func lingering(t *testing.T, method string) (requests <-chan context.Context, leave, stop func(), ended <-chan error) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	arrived, done := make(chan echo.Context, 1), make(chan error, 1)
+	arrived, done := make(chan context.Context, 1), make(chan error, 1)
 	e := echo.New()
 	e.Use(limitTime)
 	e.Any("/", func(c echo.Context) error {
@@ -31,7 +31,7 @@ func lingering(t *testing.T, method string) (requests <-chan echo.Context, leave
 		if _, limited := c.Request().Context().Deadline(); limited || slot != 1 {
 			t.Errorf("a request that lingers has a deadline: %v; its slot was given back %d times", limited, slot)
 		}
-		arrived <- c
+		arrived <- c.Request().Context()
 		select {
 		case <-c.Request().Context().Done():
 		case <-Stopping(c.Request().Context()).Done():
@@ -56,8 +56,7 @@ func lingering(t *testing.T, method string) (requests <-chan echo.Context, leave
 
 func TestLingerUntilTheClientGoes(t *testing.T) {
 	requests, leave, _, _ := lingering(t, http.MethodGet)
-	c := <-requests
-	ctx := c.Request().Context()
+	ctx := <-requests
 	leave()
 	<-ctx.Done()
 }

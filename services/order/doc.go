@@ -10,4 +10,17 @@
 // became of the process and of the first reply. Of several at the same moment the others wait for the first, for half a second, and get its
 // answer; draft-ietf-httpapi-idempotency-key-header would let them be refused with 409. The draft's fingerprint is a hash of the request in
 // canonical form: another order under the same key is refused with 422. Keys are their callers' own, and free again after 24 hours.
+//
+// # Who waits and who listens
+//
+// Clients may wait for an order's end (live_wait.go), and listen to its timeline (live_stream.go), at any process of the service, whichever
+// works on the order. Each process has one hub for all of them (live.go). While somebody watches, it overhears the events of all services; they
+// say nothing but where to look, so what is told is what is committed:
+//
+//	exchange ─▶ hear: is the order watched? ─▶ one query for all such orders, every 20 ms at most ─▶ those who watch
+//	                                            ▲ again after 20 ms, 40 ms, … while an event that was heard is not there yet
+//	                                            ▲ everything that is watched: every 10 s, or 2 s while nothing is heard
+//
+// Nobody waits for a client that does not read: the hub only says that there is something new. A client that has lost its stream comes back
+// with a cursor, which names the events that it has, and gets the others.
 package order

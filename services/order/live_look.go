@@ -92,7 +92,7 @@ func (l *live) lookAt(ctx context.Context, orders []*watched) {
 	limited, stop := context.WithTimeout(ctx, readLimit)
 	defer stop()
 	began := time.Now()
-	timelines, err := timelines(limited, l.db, ids)
+	read, err := timelines(limited, l.db, ids)
 	if was := l.blind.Swap(err != nil); err != nil && !was && ctx.Err() == nil {
 		l.log.Error("cannot read timelines that are listened to, trying again", "error", err)
 	}
@@ -106,7 +106,7 @@ func (l *live) lookAt(ctx context.Context, orders []*watched) {
 			l.lookLater(o, time.Now().Add(lookFailed))
 			continue
 		}
-		o.learn(timelines[o.orderID])
+		o.learn(read[o.orderID])
 		l.settle(o, began)
 	}
 }

@@ -90,13 +90,14 @@ func patiently(h http.Handler) echo.HandlerFunc {
 			wait, lingers = 0, true
 		}
 		if lingers {
-			stop := httpapi.Linger(c, wait)
-			defer stop()
-			if reads {
-				defer context.AfterFunc(httpapi.Stopping(r.Context()), stop)()
-			}
+			defer httpapi.Linger(c, wait)()
 		}
-		h.ServeHTTP(c.Response(), c.Request())
+		ctx, letGo := context.WithCancel(c.Request().Context())
+		defer letGo()
+		if lingers && reads {
+			defer context.AfterFunc(httpapi.Stopping(ctx), letGo)()
+		}
+		h.ServeHTTP(c.Response(), c.Request().WithContext(ctx))
 		return nil
 	}
 }
