@@ -61,29 +61,29 @@ func (c *Catalog) Kind(t Type) *Kind { return c.kinds[t] }
 // Kinds returns all types, in the order in which the catalog lists them.
 func (c *Catalog) Kinds() []*Kind { return c.order }
 
-func (c *Catalog) find(t Type, schema string) (*Kind, *Version, error) {
+func (c *Catalog) find(t Type, schema string) (*Version, error) {
 	kind, ok := c.kinds[t]
 	if !ok {
-		return nil, nil, fmt.Errorf("%w: %w", ErrInvalid, fieldErrorf("/type", "%q is not an event of this workflow", t))
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, fieldErrorf("/type", "%q is not an event of this workflow", t))
 	}
 	for _, v := range kind.versions {
 		if schema == v.Schema {
-			return kind, v, nil
+			return v, nil
 		}
 	}
 	name, number, err := parseSchema(schema)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	if name != t {
-		return nil, nil, fmt.Errorf("%w: %w", ErrInvalid, fieldErrorf("/dataschema", "is of %s, but the type is %s", name, t))
+		return nil, fmt.Errorf("%w: %w", ErrInvalid, fieldErrorf("/dataschema", "is of %s, but the type is %s", name, t))
 	}
 	for _, v := range kind.versions {
 		if number == v.Number {
-			return kind, v, nil
+			return v, nil
 		}
 	}
-	return nil, nil, fmt.Errorf("%w: %s version %d, this program reads %s", ErrUnsupportedVersion, t, number, kind.readable())
+	return nil, fmt.Errorf("%w: %s version %d, this program reads %s", ErrUnsupportedVersion, t, number, kind.readable())
 }
 
 // checked spares the decoder what it has seen to already, when it read the envelope around the data.

@@ -123,9 +123,6 @@ func (c *Catalog) encode(e *Event) ([]byte, error) {
 	if !ok {
 		return nil, fmt.Errorf("encode event: type %q is not in the catalog", e.Type())
 	}
-	if e.Source != kind.Source {
-		return nil, fmt.Errorf("encode %s: it is said by %s, not by %q", kind.Type, kind.Source, e.Source)
-	}
 	body, err := json.Marshal(&envelope[Payload]{
 		SpecVersion:     specVersion,
 		ID:              e.ID.String(),
@@ -146,7 +143,8 @@ func (c *Catalog) encode(e *Event) ([]byte, error) {
 	return body, nil
 }
 
-// Decode reads an event and checks it: the envelope and what the data says in Go, which is quick, and then the data against its JSON Schema. Its errors are ErrInvalid or ErrUnsupportedVersion, and say which field is wrong.
+// Decode reads an event and checks it: the envelope and what the data says in Go, which is quick, and then the data against its JSON Schema.
+// It does not ask who says it, since a reaction to a fact is the same whoever tells it, though each event has one owner. Its errors are ErrInvalid or ErrUnsupportedVersion, and say which field is wrong.
 func (c *Catalog) Decode(body []byte) (*Event, error) {
 	if len(body) > MaxSize {
 		return nil, fmt.Errorf("%w: %d bytes, more than the %d that an event may have", ErrInvalid, len(body), MaxSize)
@@ -162,12 +160,9 @@ func (c *Catalog) Decode(body []byte) (*Event, error) {
 	if len(env.Data) == 0 || string(env.Data) == "null" {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, fieldErrorf("/data", "is missing"))
 	}
-	kind, version, err := c.find(env.Type, env.DataSchema)
+	version, err := c.find(env.Type, env.DataSchema)
 	if err != nil {
 		return nil, err
-	}
-	if e.Source != kind.Source {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, fieldErrorf("/source", "is %q, but %s is said by /%s", env.Source, kind.Type, kind.Source))
 	}
 	if e.Data, err = version.decode(env.Data); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrInvalid, env.Type, err)
@@ -188,7 +183,7 @@ func (c *Catalog) Known(body []byte) error {
 	if err := json.Unmarshal(body, &env, strict); err != nil {
 		return unknown("", err)
 	}
-	_, version, err := c.find(env.Type, env.DataSchema)
+	version, err := c.find(env.Type, env.DataSchema)
 	if err != nil {
 		return nil // then it is none of the events
 	}
@@ -201,7 +196,7 @@ func (env *envelope[D]) header() (*Event, error) {
 		return nil, fieldErrorf("/specversion", "must be %q, is %q", specVersion, env.SpecVersion)
 	}
 	id, err := uuid.Parse(env.ID)
-	if err != nil || id.Version() != 7 || id.Variant() != uuid.RFC4122 || id.String() != env.ID { // some readers compare ids as texts
+	if err != nil || id.Version() != 7 || id.String() != env.ID { // some readers compare ids as texts
 		return nil, fieldErrorf("/id", "must be a UUIDv7 in small letters, is %q", env.ID)
 	}
 	if !strings.HasPrefix(env.Source, "/") || len(env.Source) < 2 {
@@ -221,7 +216,7 @@ func (env *envelope[D]) header() (*Event, error) {
 	if env.Type == "" {
 		return nil, fieldErrorf("/type", "is missing")
 	}
-	if env.DataContentType != dataType {
+	if env.DataContentType != "" && env.DataContentType != dataType { // CloudEvents may leave it out
 		return nil, fieldErrorf("/datacontenttype", "must be %q, is %q", dataType, env.DataContentType)
 	}
 	return &Event{

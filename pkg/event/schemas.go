@@ -62,7 +62,7 @@ func compile(files fs.FS, name, part string) (*jsonschema.Schema, error) {
 	return c.Compile(name + part)
 }
 
-// misfitOf turns what a schema says against an event into a *FieldError about the first field that is wrong.
+// misfitOf turns what a schema says against an event into a *FieldError about one of the fields that are wrong.
 func misfitOf(parent string, err error) error {
 	var wrong *jsonschema.ValidationError
 	if !errors.As(err, &wrong) {

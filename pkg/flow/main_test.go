@@ -179,7 +179,7 @@ func method(e *event.Event) string { return e.Data.(*event.OrderPlaced).PaymentM
 
 // voided is an event that follows from e.
 func voided(e *event.Event) *event.Event {
-	return e.Follow("payment", time.Now(), &event.PaymentVoided{
+	return e.Follow("test", time.Now(), &event.PaymentVoided{
 		Order: e.Data.(*event.OrderPlaced).Order, PaymentID: event.NewID(), Reason: event.ReasonCustomerRequest})
 }
 
