@@ -21,9 +21,9 @@ func TestAdd(t *testing.T) {
 		}
 		return c.String(http.StatusOK, "here")
 	}
-	Add(e, []Route{
+	Add(e, Open, []Route{
 		{Method: http.MethodGet, Path: "/v1/things", Params: []Param{PageLimit, PageCursor, {In: InQuery, Name: "id", Required: true, Schema: UUID()}}, Handler: answer},
-		{Method: http.MethodPost, Path: "/v1/things", Params: []Param{Wait}, Handler: answer},
+		{Method: http.MethodPost, Path: "/v1/things", Params: []Param{PreferWait}, Handler: answer},
 		{Method: http.MethodGet, Path: "/healthz", Handler: answer},
 	})
 	for _, c := range []struct {

@@ -17,7 +17,7 @@ import (
 
 // api is the client that everybody may use. It asks once, so that a test sees what is refused.
 func (c *client) api(options ...api.Option) (*api.Client, error) {
-	once := []api.Option{api.WithHTTPClient(&http.Client{Transport: c.http.Transport}), api.WithAttempts(1)}
+	once := []api.Option{api.WithHTTPClient(&http.Client{Transport: judged{c}}), api.WithAttempts(1)}
 	return api.New(c.base, append(once, options...)...)
 }
 

@@ -22,8 +22,8 @@ import (
 // npmLimit is how long npm may take to install three small packages.
 const npmLimit = 5 * time.Minute
 
-// listener is services/listener, a program in Node.js, as a process.
-type listener struct {
+// nodeListener is services/listener, a program in Node.js, as a process.
+type nodeListener struct {
 	t      *testing.T
 	cmd    *exec.Cmd
 	lines  chan string // of stdout; closed at its end
@@ -33,7 +33,7 @@ type listener struct {
 }
 
 // startListener installs what the listener needs, as its lock file has it, in a folder of the test's own, and starts it.
-func startListener(t *testing.T, env devtest.Env, orders int) *listener {
+func startListener(t *testing.T, env devtest.Env, orders int) *nodeListener {
 	t.Helper()
 	folder := t.TempDir()
 	for _, name := range []string{"package.json", "package-lock.json", "listener.mjs"} {
@@ -56,7 +56,7 @@ func startListener(t *testing.T, env devtest.Env, orders int) *listener {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &listener{
+	l := &nodeListener{
 		t: t, lines: make(chan string, 10*orders), ready: make(chan string, 100), ended: make(chan struct{}),
 	}
 	l.cmd = exec.Command("node", "listener.mjs", fmt.Sprint(orders))
@@ -66,7 +66,7 @@ func startListener(t *testing.T, env devtest.Env, orders int) *listener {
 	return l
 }
 
-func (l *listener) run() {
+func (l *nodeListener) run() {
 	l.t.Helper()
 	stdout, err := l.cmd.StdoutPipe()
 	if err != nil {
@@ -111,7 +111,7 @@ func each(stream io.Reader, f func(string)) {
 }
 
 // cut closes the listener's connection, as a broker that restarts does, and waits until it listens again.
-func (l *listener) cut(ui *management) {
+func (l *nodeListener) cut(ui *management) {
 	l.t.Helper()
 	eventually(l.t, "the listener's connection", func() error {
 		for _, c := range get[[]struct {
