@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 const small = `
@@ -37,20 +38,21 @@ func TestFindings(t *testing.T) {
 		"described": func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(202) },
 		"no answer": func(w http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) },
 	} {
-		mux := http.NewServeMux()
-		mux.HandleFunc("GET /openapi.yaml", func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Type", "application/yaml")
-			io.WriteString(w, small)
-		})
-		mux.HandleFunc("PUT /things/{id}", func(w http.ResponseWriter, r *http.Request) {
+		// Not by a ServeMux, which cleans paths, and finds no thing whose id is ".".
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			id, isThing := strings.CutPrefix(r.URL.Path, "/things/")
+			if !isThing {
+				w.Header().Set("Content-Type", "application/yaml")
+				io.WriteString(w, small)
+				return
+			}
 			body, _ := io.ReadAll(r.Body)
-			if good := len(body) == len(`{"n":1}`) && bytes.HasPrefix(body, []byte(`{"n":`)) && body[5] >= '0' && body[5] <= '9'; !good || r.Header.Get("Content-Type") != "application/json" || len(r.PathValue("id")) > 20 {
+			if good := len(body) == len(`{"n":1}`) && bytes.HasPrefix(body, []byte(`{"n":`)) && body[5] >= '0' && body[5] <= '9'; !good || r.Header.Get("Content-Type") != "application/json" || id == "" || utf8.RuneCountInString(id) > 20 {
 				w.WriteHeader(http.StatusUnprocessableEntity)
 				return
 			}
 			put(w, r)
-		})
-		server := httptest.NewServer(mux)
+		}))
 		err := run(t.Context(), server.URL, "", 400*time.Millisecond, 1, 2)
 		server.Close()
 		if (err == nil) != (name == "") {
