@@ -2,8 +2,9 @@
 # Makes sure that this machine has what orderflow runs on, and is silent when it has.
 #
 #   deploy/setup.sh up      the programs of RabbitMQ and Postgres
-#   deploy/setup.sh test    the same, as pkg/devstack is tested with them, and their images where a Docker engine
-#                           answers; ORDERFLOW_TEST_SERVERS, which tells the tests what to use, counts here, too
+#   deploy/setup.sh test    the same, as pkg/devstack is tested with them, Node.js for services/listener, and the
+#                           servers' images where a Docker engine answers; ORDERFLOW_TEST_SERVERS, which tells the
+#                           tests what to use, counts here, too
 #
 # What is missing is installed with the system's package manager: packages only, as no service is left running
 # or enabled. orderflow starts private servers from them and stops them again.
@@ -28,6 +29,9 @@ has_rabbitmq() {
   command -v rabbitmq-server >/dev/null || any /usr/sbin/rabbitmq-server /usr/lib/rabbitmq/bin/rabbitmq-server \
     /opt/homebrew/sbin/rabbitmq-server /usr/local/sbin/rabbitmq-server /home/linuxbrew/.linuxbrew/sbin/rabbitmq-server
 }
+
+# Only the tests need it.
+has_node() { [ "$purpose" = up ] || { command -v node >/dev/null && command -v npm >/dev/null; }; }
 
 has_docker() {
   command -v docker >/dev/null && docker version >/dev/null 2>&1 || return 1
@@ -70,8 +74,8 @@ apt_install() {
   for unit in $units; do as_root systemctl disable --now --quiet "$unit" || say "could not disable $unit"; done
 }
 
-servers=${ORDERFLOW_TEST_SERVERS-}
-case ${1-} in
+servers=${ORDERFLOW_TEST_SERVERS-} purpose=${1-}
+case $purpose in
 up) servers=processes ;;
 test) ;;
 *)
@@ -85,7 +89,7 @@ if [ "$servers" = containers ] && [ -z "$containers" ]; then
   say "no Docker engine answers, or it cannot get the images"
   exit 1
 fi
-if has_postgres && has_rabbitmq; then exit 0; fi
+if has_postgres && has_rabbitmq && has_node; then exit 0; fi
 
 # missing: for people; units: what installing would set running; the rest: package names, by package manager.
 missing='' units='' apt='' dnf='' brew=''
@@ -97,11 +101,15 @@ if ! has_postgres; then
   missing="${missing:+$missing and }PostgreSQL" units="$units postgresql.service"
   apt="$apt postgresql" dnf="$dnf postgresql-server" brew="$brew postgresql@17"
 fi
+if ! has_node; then
+  missing="${missing:+$missing and }Node.js"
+  apt="$apt nodejs npm" dnf="$dnf nodejs npm" brew="$brew node"
+fi
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 trap 'exit 130' INT TERM
-say "installing $missing; orderflow runs private servers from them, no system service is left running"
+say "installing $missing; no system service is left running"
 # shellcheck disable=SC2086 # lists of packages
 if command -v apt-get >/dev/null; then
   apt_install $apt
@@ -111,10 +119,10 @@ elif command -v dnf >/dev/null; then # leaves services off by itself
 elif command -v brew >/dev/null; then # leaves services off by itself
   quietly brew install $brew || give_up "Please type: brew install $brew"
 else
-  give_up "There is no apt-get, dnf or brew. Please install it (RabbitMQ 3.10 to 4.x, PostgreSQL 15 or newer)"
+  give_up "There is no apt-get, dnf or brew. Please install it (RabbitMQ 3.10 to 4.x, PostgreSQL 15 or newer; for the tests Node.js 18 or newer)"
 fi
 
-if ! has_postgres || ! has_rabbitmq; then
-  say "the packages are installed, but initdb or rabbitmq-server is not where orderflow looks; put them on the PATH"
+if ! has_postgres || ! has_rabbitmq || ! has_node; then
+  say "the packages are installed, but initdb, rabbitmq-server or node is not where orderflow looks; put them on the PATH"
   exit 1
 fi

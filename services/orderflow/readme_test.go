@@ -17,11 +17,16 @@ import (
 
 // TestReadme runs every curl line of the README and of docs/ against a program, from top to bottom, as a reader would. ORDER_ID is the order
 // that was placed last. What a comment behind a line names, fields such as "status":"shipped" and events such as OrderPlaced, has to be in the answer, in
-// that order; a reader may have to try again for it. The status is 2xx, or the one that the comment names.
+// that order; a reader may have to try again for it. The status is 2xx, or the one that the comment names. A line with a key is for a program
+// that tells callers apart.
 func TestReadme(t *testing.T) {
 	t.Parallel()
-	p := serve(t, *devtest.New(t))
-	putStock(t, p.client, "demo-1", 1_000_000)
+	env, ring := *devtest.New(t), newKeyring(t)
+	p := serve(t, env)
+	guarded := run(t, settings(env, "ACCESS_KEYS_FILE="+ring.file), "serve", "order")
+	for _, product := range []string{"demo-1", "demo-2"} {
+		putStock(t, p.client, product, 1_000_000)
+	}
 	for _, name := range documented(t) {
 		text, err := os.ReadFile(name)
 		if err != nil {
@@ -31,8 +36,11 @@ func TestReadme(t *testing.T) {
 		if filepath.Base(name) == "README.md" && len(lines) < 3 {
 			t.Errorf("%d curl lines are in %s, want some", len(lines), name)
 		}
-		r := curlReader{address: p.base}
+		r := curlReader{key: ring.keys["all"]}
 		for _, line := range lines {
+			if r.address = p.base; strings.Contains(line.command, "Authorization:") {
+				r.address = guarded.base
+			}
 			eventually(t, fmt.Sprintf("%s: %s", name, line.command), func() error { return r.try(t.Context(), line) })
 		}
 	}
@@ -103,6 +111,7 @@ func commands(block string) (all []curl) {
 // curlReader is one who types what the documents say.
 type curlReader struct {
 	address string
+	key     string // KEY of the environment
 	order   string // that was placed last
 }
 
@@ -115,6 +124,7 @@ func (r *curlReader) try(ctx context.Context, line curl) error {
 	ctx, stop := context.WithTimeout(ctx, limit)
 	defer stop()
 	bash := exec.CommandContext(ctx, "bash", "-c", shell+command)
+	bash.Env = append(os.Environ(), "KEY="+r.key)
 	bash.WaitDelay = time.Second // for a curl that lives on
 	var out, errs bytes.Buffer
 	bash.Stdout, bash.Stderr = &out, &errs
