@@ -19,6 +19,7 @@ import (
 // Config says what to measure, and with what.
 type Config struct {
 	URL         string   // of the REST API
+	Key         string   // for it; "" where callers are not told apart
 	AMQPURLs    []string // of RabbitMQ
 	DatabaseURL string   // to find Postgres's processes; nobody connects to it
 	Log         *slog.Logger
@@ -51,7 +52,7 @@ type run struct {
 
 // Run places orders, waits for their ends and reports. The report of a run that was cut short, with ctx's error, has what was done until then.
 func Run(ctx context.Context, cfg Config) (*Report, error) {
-	c, err := newBuyer(cfg.URL)
+	c, err := newBuyer(cfg.URL, cfg.Key)
 	if err != nil {
 		return nil, err
 	}

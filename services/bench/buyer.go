@@ -22,8 +22,8 @@ type buyer struct {
 	api *client.Client
 }
 
-func newBuyer(base string) (*buyer, error) {
-	api, err := client.New(base, client.WithUserAgent("orderflow-bench"), client.WithAttempts(1), client.WithTimeout(answerLimit))
+func newBuyer(base, key string) (*buyer, error) {
+	api, err := client.New(base, client.WithToken(key), client.WithUserAgent("orderflow-bench"), client.WithAttempts(1), client.WithTimeout(answerLimit))
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +31,7 @@ func newBuyer(base string) (*buyer, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &buyer{newConnections(server), api}, nil
+	return &buyer{newConnections(server, key), api}, nil
 }
 
 func (b *buyer) close() {

@@ -62,7 +62,7 @@ func shopProcess(b *testing.B) string {
 
 // BenchmarkPlace tells what CPU time placing an order costs who places it: by a request that is ready, and by the client for everybody.
 func BenchmarkPlace(b *testing.B) {
-	buyer, err := newBuyer(shopProcess(b))
+	buyer, err := newBuyer(shopProcess(b), "")
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -25,6 +25,7 @@ const (
 // with pkg/client.
 type connections struct {
 	base    string // of URLs
+	key     string // for the server, or ""
 	address string
 	dial    func(ctx context.Context, network, address string) (net.Conn, error)
 
@@ -39,9 +40,9 @@ type connection struct {
 	used   time.Time
 }
 
-func newConnections(server *url.URL) *connections {
+func newConnections(server *url.URL, key string) *connections {
 	plain := &net.Dialer{Timeout: answerLimit}
-	c := &connections{base: server.String(), address: addressOf(server, httpPorts), dial: plain.DialContext}
+	c := &connections{base: server.String(), key: key, address: addressOf(server, httpPorts), dial: plain.DialContext}
 	if server.Scheme == "https" {
 		c.dial = (&tls.Dialer{NetDialer: plain}).DialContext
 	}
@@ -56,6 +57,9 @@ func (c *connections) encode(method, path string, body []byte) ([]byte, error) {
 	}
 	if len(body) > 0 {
 		request.Header.Set("Content-Type", "application/json")
+	}
+	if c.key != "" {
+		request.Header.Set("Authorization", "Bearer "+c.key)
 	}
 	var encoded bytes.Buffer
 	err = request.Write(&encoded)

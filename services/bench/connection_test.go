@@ -22,7 +22,7 @@ func dialled(t *testing.T, server *httptest.Server) (*connections, *atomic.Int64
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, n := newConnections(u), new(atomic.Int64)
+	c, n := newConnections(u, ""), new(atomic.Int64)
 	if server.TLS != nil {
 		c.dial = (&tls.Dialer{Config: server.Client().Transport.(*http.Transport).TLSClientConfig}).DialContext
 	}

@@ -17,7 +17,7 @@ func shop(t *testing.T, answer func(n int64, w http.ResponseWriter)) *buyer {
 	t.Helper()
 	var n atomic.Int64
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { answer(n.Add(1), w) }))
-	c, err := newBuyer(server.URL)
+	c, err := newBuyer(server.URL, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,7 +134,7 @@ func TestLoadStops(t *testing.T) {
 }
 
 func TestNoServer(t *testing.T) {
-	c, err := newBuyer("http://127.0.0.1:1")
+	c, err := newBuyer("http://127.0.0.1:1", "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,7 +20,7 @@ import (
 
 func main() {
 	base := flag.String("url", cmp.Or(os.Getenv("ORDERFLOW_URL"), "http://127.0.0.1:8080"), "where orderflow is, on this machine")
-	key := flag.String("key", "", "an API key with all scopes, where callers are told apart")
+	key := flag.String("key", os.Getenv("ORDERFLOW_KEY"), "an API key with all scopes, where callers are told apart")
 	duration := flag.Duration("duration", time.Minute, "how long to go on")
 	seed := flag.Uint64("seed", uint64(time.Now().UnixNano()), "decides what is sent")
 	workers := flag.Int("workers", 4, "requests at a time")

@@ -165,6 +165,15 @@ func TestAccess(t *testing.T) {
 			t.Errorf("another key: %s", a)
 		}
 	})
+	t.Run("bench", func(t *testing.T) {
+		with := append(benchSettings(p), "ORDERFLOW_KEY="+ring.keys["all"])
+		if out, errs, code := call(t, with, "bench", "--orders", "10", "--clients", "2", "--warmup", "0"); code != 0 {
+			t.Errorf("with a key: exit code %d\n%s%s", code, out, errs)
+		}
+		if out, errs, code := call(t, benchSettings(p), "bench", "--orders", "10"); code != 1 || !strings.Contains(errs, "401") {
+			t.Errorf("without one: exit code %d\n%s%s", code, out, errs)
+		}
+	})
 	metrics := string(p.call(t, http.MethodGet, "/metrics", nil, ring.header("all")).body)
 	for _, reason := range []string{httpapi.RefusedNoCredentials, httpapi.RefusedInvalidToken, httpapi.RefusedScope} {
 		if line := fmt.Sprintf("orderflow_requests_refused_total{reason=%q} ", reason); !strings.Contains(metrics, line) || strings.Contains(metrics, line+"0\n") {

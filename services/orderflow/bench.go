@@ -69,8 +69,8 @@ By --rate and --duration, orders are placed at that rate whatever becomes of the
 which the request was to be sent. --clients bounds the requests at a time in both; what could not be sent for want of a client until the
 end is counted as not sent.
 
-The API is found by ORDERFLOW_URL (http://127.0.0.1:8080), RabbitMQ and Postgres by AMQP_URL and DATABASE_URL; orderflow up -- orderflow
-bench sets them all. CPU time and memory are told of processes on this machine that the user may look at: servers are found by the ports
+The API is found by ORDERFLOW_URL (http://127.0.0.1:8080); where it asks for a key, ORDERFLOW_KEY has one with orders:read, orders:write
+and stock:write. RabbitMQ and Postgres are found by AMQP_URL and DATABASE_URL; orderflow up -- orderflow bench sets them all. CPU time and memory are told of processes on this machine that the user may look at: servers are found by the ports
 on which they listen, services by their connections to RabbitMQ. The products bench-1 … bench-1000 are put into stock where they are missing.
 
 By --preload the database gets a past first: copies of orders that have gone through, at times before, in the tables of all services. They
@@ -182,7 +182,7 @@ func runBench(cmd *cobra.Command, flags benchFlags) (result benched, err error) 
 	}
 	progress := newProgress(cmd.ErrOrStderr())
 	measure := bench.Config{
-		URL: api, AMQPURLs: cfg.AMQPURLs, DatabaseURL: cfg.DatabaseURL,
+		URL: api, Key: os.Getenv("ORDERFLOW_KEY"), AMQPURLs: cfg.AMQPURLs, DatabaseURL: cfg.DatabaseURL,
 		Log:  slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn})),
 		Load: flags.load, Warmup: flags.warmup, Patience: flags.patience, Progress: progress.tell,
 	}
