@@ -33,7 +33,6 @@ which clients ignore; requests with fields or parameters that are not described 
 
 Errors are problem details (RFC 9457): `+"`detail`"+` says to people what was wrong, `+"`errors`"+` where. HEAD is answered wherever GET is; an unknown path is 404,
 an unknown method 405, both with problem details.`,
-		"license", document.Of("name", "No license is granted", "identifier", "LicenseRef-Proprietary"),
 	),
 	Tags: []openapi.Tag{
 		{Name: "orders", Paths: []string{"/v1/orders"}, Description: "What customers want, and how far it is."},
