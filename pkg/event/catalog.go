@@ -19,7 +19,8 @@ type Kind struct {
 	// failure, to be published again until one does. Events that are only there for others may go to nobody.
 	Expected bool
 
-	versions []*Version
+	versions   []*Version
+	catalogued bool
 }
 
 // Versions returns those that can be read, the one that is sent first.
@@ -39,7 +40,7 @@ func NewCatalog(exchange string, kinds ...*Kind) *Catalog {
 		if _, twice := c.kinds[k.Type]; twice {
 			panic(fmt.Sprintf("event: %s is in the catalog twice", k.Type))
 		}
-		c.kinds[k.Type] = k
+		c.kinds[k.Type], k.catalogued = k, true
 	}
 	return c
 }

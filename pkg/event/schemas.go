@@ -36,7 +36,11 @@ func checker(files fs.FS, v *Version) func([]byte) error {
 	})
 	return func(data []byte) error {
 		var doc any
-		if err := json.Unmarshal(data, &doc); err != nil {
+		err := json.Unmarshal(data, &doc)
+		if err != nil { // a number that is too large for a float64; in a field that nobody knows it does no harm
+			doc, err = jsonschema.UnmarshalJSON(bytes.NewReader(data))
+		}
+		if err != nil {
 			return JSONError("/data", err)
 		}
 		return misfitOf("/data", compiled().Validate(doc))

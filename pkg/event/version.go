@@ -65,8 +65,11 @@ func Lift[P any, PP payload[P]](number int, lift func(PP) Payload) *Version {
 }
 
 // Reading makes a catalog read older versions of k, too, and returns k. Nobody who handles the event sees which version it came in.
-// Reading panics on a version of another type, or that k has already.
+// Reading panics on a version of another type, or that k has already, and on a k that is in a catalog.
 func (k *Kind) Reading(older ...*Version) *Kind {
+	if k.catalogued {
+		panic(fmt.Sprintf("event: %s is in a catalog already, which would not check its older versions", k.Type))
+	}
 	for _, v := range older {
 		if name, _, err := parseSchema(v.Schema); err != nil || name != k.Type {
 			panic(fmt.Sprintf("event: %s is no version of %s", v.Schema, k.Type))

@@ -79,6 +79,9 @@ func TestVersionsThatCannotBe(t *testing.T) {
 		"twice": func() {
 			NewKind[PaymentVoided](1, "payment", "x", false).Reading(Lift(1, func(v *voided) Payload { return v }))
 		},
+		"too late": func() {
+			Orders.Kind(TypePaymentVoided).Reading(Lift(7, func(v *voided) Payload { return v }))
+		},
 		"no schema": func() {
 			c := NewCatalog("x", NewKind[PaymentProcessed](7, "payment", "x", false)).Against(Schemas)
 			c.Decode([]byte(strings.Replace(wire, "Processed:1", "Processed:7", 1)))

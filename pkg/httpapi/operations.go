@@ -3,7 +3,8 @@ package httpapi
 import (
 	"context"
 	"net/http"
-	"sync/atomic"
+	"sync"
+	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -52,18 +53,33 @@ func operations(cfg Config) []Route {
 	}
 }
 
+// readyFor is how long an answer to whether the process is ready is good for all who ask. Anybody may ask, and it costs connections.
+const readyFor = 500 * time.Millisecond
+
 // readiness answers GET /readyz, and logs where the answer is another one than the last.
 func readiness(cfg Config) echo.HandlerFunc {
-	var unready atomic.Bool // was the last answer
-	return func(c echo.Context) error {
-		ctx, stop := context.WithTimeout(c.Request().Context(), readyTimeout)
+	var turn sync.Mutex // guards the last answer, and is held while the next one is found
+	var last error
+	var asked time.Time
+	ask := func(ctx context.Context) error {
+		turn.Lock()
+		defer turn.Unlock()
+		if time.Since(asked) < readyFor {
+			return last
+		}
+		ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), readyTimeout)
 		defer stop()
 		err := cfg.Ready(ctx)
-		if was := unready.Swap(err != nil); err != nil && !was {
+		if err != nil && last == nil {
 			cfg.Log.Warn("not ready", "error", err)
-		} else if err == nil && was {
+		} else if err == nil && last != nil {
 			cfg.Log.Info("ready again")
 		}
+		last, asked = err, time.Now()
+		return err
+	}
+	return func(c echo.Context) error {
+		err := ask(c.Request().Context())
 		if err != nil {
 			p := NewProblem(http.StatusServiceUnavailable, "not ready: %v", err)
 			p.RetryAfter = 1

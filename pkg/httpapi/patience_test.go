@@ -2,8 +2,10 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
+	"os"
 	"testing"
 	"time"
 
@@ -25,8 +27,11 @@ func lingering(t *testing.T, method string) (requests <-chan context.Context, le
 			t.Error("a request has no deadline")
 		}
 		slot := 0
-		c.Set(slotKey, func() { slot++ })
-		stop := Linger(c, 0)
+		c.Set(slotKey, func() bool { slot++; return true })
+		stop, err := Linger(c, 0)
+		if err != nil {
+			return err
+		}
 		defer stop()
 		if _, limited := c.Request().Context().Deadline(); limited || slot != 1 {
 			t.Errorf("a request that lingers has a deadline: %v; its slot was given back %d times", limited, slot)
@@ -73,5 +78,40 @@ func TestLingerUntilTheServerStops(t *testing.T) {
 func TestNoServerStops(t *testing.T) {
 	if Stopping(t.Context()).Err() != nil {
 		t.Error("a server that is not there stops")
+	}
+}
+
+// A client that does not read its answer does not keep its slot.
+func TestStalledReader(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	e := echo.New()
+	e.Use(limitTime)
+	e.GET("/", func(c echo.Context) error {
+		_, err := c.Response().Write(make([]byte, 64<<20)) // more than fits into the connection
+		ended <- err
+		return err
+	})
+	serving, stop := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- Serve(serving, e, l, time.Minute) }()
+	client, err := net.Dial("tcp", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if _, err := client.Write([]byte("GET / HTTP/1.1\r\nHost: here\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the answer that nobody reads ended by %v", err)
+	}
+	stop()
+	if err := <-served; err != nil {
+		t.Error(err)
 	}
 }

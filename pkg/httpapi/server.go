@@ -17,6 +17,7 @@ import (
 // The limits of a connection. A request that takes longer than requestTimeout is ended, unless its handler does Linger.
 const (
 	requestTimeout = 20 * time.Second
+	answerTimeout  = 10 * time.Second // for the client to read, after that
 	headerTimeout  = 10 * time.Second
 	readTimeout    = 30 * time.Second
 	idleTimeout    = 2 * time.Minute

@@ -8,7 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// slotKey is where a request has the func() that says: from here on it mostly waits.
+// slotKey is where a request has the func() bool that says: from here on it mostly waits. It is false where as many do as may.
 const slotKey = "orderflow.slot"
 
 // Slots limit how many requests are under way at a time. One that finds no slot is refused at once: in a queue without end, all of them
@@ -60,12 +60,17 @@ type slot struct {
 	waits bool
 }
 
-// wait moves the request to those that mostly wait. Where as many as may be do, it stays where it is, and who comes after it may find no slot.
-func (h *slot) wait() {
-	if !h.waits && take(&h.slots.waiting, h.slots.mostWaiting) {
-		h.waits = true
-		h.slots.busy.Add(-1)
+// wait moves the request to those that mostly wait, and is false where as many do as may.
+func (h *slot) wait() bool {
+	if h.waits {
+		return true
 	}
+	if h.waits = take(&h.slots.waiting, h.slots.mostWaiting); h.waits {
+		h.slots.busy.Add(-1)
+	} else {
+		h.slots.refused.Inc()
+	}
+	return h.waits
 }
 
 func (h *slot) leave() {

@@ -35,9 +35,13 @@ func newRooms(t *testing.T, most, mostWaiting int) *rooms {
 	Add(r.server, guard, []Route{
 		{Method: http.MethodGet, Path: "/stay", Scope: OrdersRead, Handler: stay},
 		{Method: http.MethodGet, Path: "/wait", Scope: OrdersRead, Handler: func(c echo.Context) error {
-			wait := c.Get(slotKey).(func())
-			wait()
-			wait() // a second time it is of no effect
+			for range 2 { // the second time it is of no effect
+				stop, err := Linger(c, 0)
+				if err != nil {
+					return err
+				}
+				defer stop()
+			}
 			return stay(c)
 		}},
 		{Method: http.MethodGet, Path: "/panic", Scope: OrdersRead, Handler: func(echo.Context) error { panic("on purpose") }},
@@ -98,7 +102,10 @@ func TestSlots(t *testing.T) {
 	for range 3 { // each has a slot to come in, and then one to wait in
 		r.enter("/wait")
 	}
-	r.enter("/wait") // finds no room to wait, and keeps its slot
+	if a := r.get("/wait"); a.Code != http.StatusServiceUnavailable || a.Header().Get("Retry-After") != "1" || !strings.Contains(a.Body.String(), "as many wait") {
+		t.Errorf("with all places to wait taken: %d %v %s", a.Code, a.Header(), a.Body)
+	}
+	r.enter("/stay") // and has given its slot back
 	r.expectFull()
 	r.letGo(5)
 	for range 2 {
@@ -106,7 +113,7 @@ func TestSlots(t *testing.T) {
 	}
 	r.expectFull()
 	r.letGo(2)
-	if text := r.get("/metrics").Body.String(); !strings.Contains(text, fmt.Sprintf("orderflow_requests_refused_total{reason=%q} 3\n", RefusedBusy)) {
+	if text := r.get("/metrics").Body.String(); !strings.Contains(text, fmt.Sprintf("orderflow_requests_refused_total{reason=%q} 4\n", RefusedBusy)) {
 		t.Errorf("not counted as it should be: %s", text)
 	}
 }

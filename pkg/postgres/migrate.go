@@ -55,6 +55,10 @@ func Migrate(ctx context.Context, cfg Config, files fs.FS, folders ...string) (a
 	}
 }
 
+// lockPatience is how long a statement waits for a lock on a table. Whoever wants to use the table meanwhile waits behind it, so it gives up soon,
+// and tries again later.
+const lockPatience = "1s"
+
 // migrate tries it once. It returns the deadline, later by how long it has worked.
 func migrate(ctx context.Context, cfg Config, deadline time.Time, files fs.FS, folders []string) ([]string, time.Time, error) {
 	schema := cfg.Schema
@@ -63,6 +67,7 @@ func migrate(ctx context.Context, cfg Config, deadline time.Time, files fs.FS, f
 		return nil, deadline, fmt.Errorf("migrate schema %q: %w", schema, err)
 	}
 	conf.ConnConfig.RuntimeParams["search_path"] = schema
+	conf.ConnConfig.RuntimeParams["lock_timeout"] = lockPatience
 	db := stdlib.OpenDB(*conf.ConnConfig)
 	defer db.Close()
 	ctx, turn := newTurn(ctx, db, schema, deadline)

@@ -156,3 +156,43 @@ func TestMigrateOfAServerThatFreezes(t *testing.T) {
 	})
 	expectEnd(t, Config{URL: address, Schema: "s", Patience: time.Second}, files, silence+2*soon, `schema "s"`, "no answer for 10s while it was migrated")
 }
+
+// A table that somebody reads for long, such as a backup, is not taken from others by a migration that waits for it.
+func TestMigrateStandsInNobodysWay(t *testing.T) {
+	t.Parallel()
+	env := devtest.New(t)
+	cfg := Config{URL: env.DatabaseURL, Schema: "s", Patience: time.Minute}
+	files := fstest.MapFS{"own/00001_used.sql": {Data: []byte("-- +goose Up\nCREATE TABLE used (n int);")}}
+	if _, err := Migrate(t.Context(), cfg, files, "own"); err != nil {
+		t.Fatal(err)
+	}
+	backup, err := pool(t, env).Begin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer backup.Rollback(context.WithoutCancel(t.Context()))
+	if _, err := backup.Exec(t.Context(), "SELECT FROM s.used"); err != nil {
+		t.Fatal(err)
+	}
+	files["own/00002_more.sql"] = &fstest.MapFile{Data: []byte("-- +goose Up\nALTER TABLE used ADD COLUMN m int;")}
+	migrated := make(chan error, 1)
+	go func() {
+		_, err := Migrate(t.Context(), cfg, files, "own")
+		migrated <- err
+	}()
+	devtest.Eventually(t, soon, "the migration waits for the table", func() (waits bool) {
+		err := backup.QueryRow(t.Context(), "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND relation = 's.used'::regclass)").Scan(&waits)
+		return err == nil && waits
+	})
+	limited, stop := context.WithTimeout(t.Context(), soon)
+	defer stop()
+	if _, err := pool(t, env).Exec(limited, "INSERT INTO s.used VALUES (1)"); err != nil {
+		t.Errorf("others cannot use the table: %v", err)
+	}
+	if err := backup.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-migrated; err != nil {
+		t.Errorf("when the table is free: %v", err)
+	}
+}

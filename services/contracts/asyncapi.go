@@ -171,7 +171,7 @@ func deadLetters(takers []reader) string {
 		lines = append(lines, fmt.Sprintf("- `%s`: %s.", broker.DeadLetterQueue(r.Queue), r.Stuck))
 	}
 	return "When it is dead-lettered, it is in the dead-letter queue of the queue that gave up on it, with the reason in its headers " +
-		"(`orderflow-reason`, `orderflow-error`). Meanwhile:\n\n" + strings.Join(lines, "\n") +
+		"(`orderflow-reason` and `orderflow-error`; `x-death` where the broker gave up on it). Meanwhile:\n\n" + strings.Join(lines, "\n") +
 		"\n\n`orderflow dlq show QUEUE` shows it, `orderflow dlq replay QUEUE` puts it back once the cause is gone; what can never be handled is " +
 		"mended by `orderflow dlq edit` or taken out by `orderflow dlq drop`. Doing it twice changes nothing."
 }

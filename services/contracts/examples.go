@@ -83,7 +83,7 @@ func examples() (map[event.Type]json.RawMessage, error) {
 		t := f.data.Type()
 		e := &event.Event{
 			ID: exampleID(byte(0x10 + i)), Source: event.Orders.Kind(t).Source, Time: exampleAt.Add(time.Duration(i) * 20 * time.Millisecond),
-			CorrelationID: "web-4711", Data: f.data,
+			CorrelationID: f.data.Subject().String(), Data: f.data,
 		}
 		if cause := said[f.cause]; cause != nil {
 			e.CausationID = cause.ID.String()

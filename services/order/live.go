@@ -25,7 +25,6 @@ const (
 	lookFailed  = time.Second           // the pause after one that failed
 	listenAgain = time.Second           // the pause before events are overheard again
 	maxAwaited  = 64                    // events of an order that were heard and are not in its timeline yet
-	maxWatchers = 20_000                // in one process
 )
 
 // live knows the timelines of the orders that somebody watches, while somebody does, and tells of what is new. It overhears the events of all
@@ -81,13 +80,10 @@ func newLive(db *pgxpool.Pool, runtime *flow.Service, metrics *Metrics, log *slo
 	}
 }
 
-// watch begins to watch an order: every event of it, or its end alone. It is to be closed. It is nil where too many watch already.
+// watch begins to watch an order: every event of it, or its end alone. It is to be closed.
 func (l *live) watch(orderID uuid.UUID, every bool) *watcher {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.n == maxWatchers {
-		return nil
-	}
 	o := l.orders[orderID]
 	if o == nil {
 		o = &watched{orderID: orderID, changed: make(chan struct{})}

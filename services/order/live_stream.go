@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"slices"
@@ -43,15 +44,16 @@ func (a api) streamEvents(c echo.Context, id uuid.UUID) error {
 		return httpapi.NewProblem(http.StatusBadRequest,
 			"Last-Event-ID must be the id of an event in this order's stream, is %.100q; without it the stream begins at the start", given)
 	}
-	if given != "" && over(timeline) && has.hasAll(timeline) {
+	if left, ended := quiet(timeline); given != "" && ended && left <= 0 && has.hasAll(timeline) {
 		return c.NoContent(http.StatusNoContent) // which tells an EventSource not to come again
 	}
-	w := a.live.watch(id, true)
-	if w == nil {
-		return httpapi.Unavailable("too many listen to orders")
+	stop, err := httpapi.Linger(c, 0)
+	if err != nil {
+		return err
 	}
+	defer stop()
+	w := a.live.watch(id, true)
 	defer w.close()
-	defer httpapi.Linger(c, 0)()
 	header := c.Response().Header()
 	header.Set(echo.HeaderContentType, eventStream)
 	header.Set(echo.HeaderCacheControl, "no-store")
@@ -79,7 +81,7 @@ type stream struct {
 // follow sends what the client lacks of a timeline, and then what comes, until the order has ended, the client has gone or the server stops.
 func (s *stream) follow(ctx context.Context, w *watcher, timeline []moment) error {
 	defer func() { s.control.SetWriteDeadline(time.Now().Add(s.limit)) }() // for the end of the answer
-	heartbeat, enough := time.NewTicker(heartbeatEvery), time.NewTimer(longestStream)
+	heartbeat, enough := time.NewTicker(heartbeatEvery), time.NewTimer(longestStream-rand.N(longestStream/5))
 	defer heartbeat.Stop()
 	defer enough.Stop()
 	for {
@@ -90,13 +92,17 @@ func (s *stream) follow(ctx context.Context, w *watcher, timeline []moment) erro
 		if err := s.sendLacking(timeline); err != nil {
 			return err
 		}
+		var nothingMore <-chan time.Time
+		if left, ended := quiet(timeline); ended {
+			nothingMore = time.After(left)
+		}
 		select {
 		case <-changed:
 		case <-heartbeat.C:
 			if err := s.send([]byte(": heartbeat\n\n")); err != nil {
 				return err
 			}
-		case <-quiet(timeline):
+		case <-nothingMore:
 			return nil
 		case <-enough.C:
 			return nil
@@ -108,12 +114,12 @@ func (s *stream) follow(ctx context.Context, w *watcher, timeline []moment) erro
 	}
 }
 
-// quiet gets a token when nothing has come for a while since the order has ended.
-func quiet(timeline []moment) <-chan time.Time {
+// quiet tells whether the order has ended, and for how long more events are still expected if none comes.
+func quiet(timeline []moment) (left time.Duration, ended bool) {
 	if !over(timeline) {
-		return nil
+		return 0, false
 	}
-	return time.After(min(quietAfterEnd-time.Since(timeline[len(timeline)-1].SeenAt), quietAfterEnd)) // the database has another clock
+	return min(quietAfterEnd-time.Since(timeline[len(timeline)-1].SeenAt), quietAfterEnd), true // the database has another clock
 }
 
 // sendLacking sends the events of a timeline that the client does not have; where it has all, the answer's header.

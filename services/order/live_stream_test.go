@@ -197,21 +197,3 @@ func TestHearOfTheEnd(t *testing.T) {
 		t.Error("an order is not looked at when it has ended")
 	}
 }
-
-// So many may watch, and no more.
-func TestTooManyWatch(t *testing.T) {
-	l, first := watching(t)
-	l.n = maxWatchers
-	if l.watch(event.NewID(), true) != nil || l.watch(first.order.orderID, false) != nil {
-		t.Error("there is no end to those who watch")
-	}
-	l.n = 1
-	if w := l.watch(event.NewID(), true); w == nil {
-		t.Error("nobody else may watch")
-	} else {
-		w.close()
-	}
-	if l.n != 1 || len(l.orders) != 1 {
-		t.Errorf("%d watch %d orders", l.n, len(l.orders))
-	}
-}

@@ -28,16 +28,17 @@ func (a api) awaitEnd(c echo.Context, o Order) (Order, error) {
 		return o, nil
 	}
 	if !o.Status.Ended() {
-		w := a.live.watch(o.OrderID, false)
-		if w == nil {
+		io.Copy(io.Discard, http.MaxBytesReader(c.Response(), c.Request().Body, maxIgnored)) // behind it the server sees whether the client goes
+		stop, err := httpapi.Linger(c, wait)
+		if err != nil {
 			return o, nil // it is a preference, and no more
 		}
-		defer w.close()
-		io.Copy(io.Discard, http.MaxBytesReader(c.Response(), c.Request().Body, maxIgnored)) // behind it the server sees whether the client goes
-		defer httpapi.Linger(c, wait)()
-		w.untilEnd(c.Request().Context(), wait)
-		ctx, stop := context.WithTimeout(c.Request().Context(), answerLimit)
 		defer stop()
+		w := a.live.watch(o.OrderID, false)
+		defer w.close()
+		w.untilEnd(c.Request().Context(), wait)
+		ctx, cancel := context.WithTimeout(c.Request().Context(), answerLimit)
+		defer cancel()
 		now, err := byID(ctx, a.db, o.OrderID)
 		if err != nil {
 			return o, err

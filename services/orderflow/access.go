@@ -104,9 +104,17 @@ func maskSource(s string) string {
 	return s
 }
 
+// openGuard is the guard where callers are not told apart.
+func (c *config) openGuard() httpapi.Guard {
+	if c.OpenToAnybody {
+		return httpapi.Open
+	}
+	return httpapi.ThisMachine
+}
+
 // openAccess makes the guard of all routes. What it returns beside it, if anything, has to be run.
 func (p *process) openAccess(ctx context.Context) (*access.Access, error) {
-	p.guard = httpapi.Open
+	p.guard = p.cfg.openGuard()
 	if p.cfg.OpenToAnybody {
 		p.log.Warn("whoever reaches the address may do everything: OPEN_TO_ANYBODY", "address", p.cfg.HTTPAddr)
 	} else if !p.cfg.tellsApart() {

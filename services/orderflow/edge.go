@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/spf13/cobra"
@@ -65,7 +66,7 @@ func edge(cmd *cobra.Command, targets map[string]*url.URL) error {
 		return err
 	}
 	registry := telemetry.NewRegistry()
-	slots := httpapi.NewSlots(cfg.MaxRequests, cfg.MaxWaitingRequests, httpapi.NewRefusals(registry)).Before(httpapi.Open)
+	slots := httpapi.NewSlots(cfg.MaxRequests, cfg.MaxWaitingRequests, httpapi.NewRefusals(registry)).Before(cfg.openGuard())
 	e := httpapi.New(httpapi.Config{
 		Log: log, Metrics: registry, Guard: httpapi.Open, Ready: func(ctx context.Context) error { return allReady(ctx, targets) },
 	})
@@ -89,18 +90,41 @@ func patiently(h http.Handler) echo.HandlerFunc {
 		if reads && httpapi.Prefers(r.Header, "text/event-stream", echo.MIMEApplicationJSON) {
 			wait, lingers = 0, true
 		}
-		if lingers {
-			defer httpapi.Linger(c, wait)()
+		if !lingers {
+			h.ServeHTTP(c.Response(), c.Request())
+			return nil
 		}
+		stop, err := httpapi.Linger(c, wait)
+		if err != nil {
+			return err
+		}
+		defer stop()
 		ctx, letGo := context.WithCancel(c.Request().Context())
 		defer letGo()
-		if lingers && reads {
+		if reads {
 			defer context.AfterFunc(httpapi.Stopping(ctx), letGo)()
 		}
-		h.ServeHTTP(c.Response(), c.Request().WithContext(ctx))
+		h.ServeHTTP(impatient{c.Response()}, c.Request().WithContext(ctx))
 		return nil
 	}
 }
+
+// partLimit is how long a client may take to read a part of an answer that lasts.
+const partLimit = 30 * time.Second
+
+// impatient does not wait for a client that does not read.
+type impatient struct{ http.ResponseWriter }
+
+// Write implements io.Writer.
+func (w impatient) Write(part []byte) (int, error) {
+	if err := http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(partLimit)); err != nil {
+		return 0, err
+	}
+	return w.ResponseWriter.Write(part)
+}
+
+// Unwrap is for http.ResponseController.
+func (w impatient) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // passOn sends requests to a service. One that does not answer is a 503, and the request may be repeated.
 func passOn(name string, target *url.URL) http.Handler {

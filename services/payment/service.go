@@ -25,14 +25,15 @@ func subscriptions(r reactions, guard *flow.Guard) []flow.Subscription {
 			Queue: "payment.order-placed", Events: []event.Type{event.TypeOrderPlaced},
 			Handler: flow.CallOut(flow.Calls[answer]{Guard: guard, Intend: r.intendCharge, Record: r.recordCharge}),
 			Does:    "charges the order's total",
-			Stuck: "the order stays `placed`: nothing is reserved, and where the gateway never answered, only the gateway knows whether the card " +
-				"was charged. A replay asks with the same key, so that nothing is charged twice",
+			Stuck: "the order stays `placed`: nothing is reserved, and where the gateway never answered, or its answer could not be noted, only the gateway " +
+				"knows whether the card was charged. A replay asks with the same key, so that nothing is charged twice",
 		},
 		{
 			Queue: "payment.inventory-released", Events: []event.Type{event.TypeInventoryRejected, event.TypeInventoryReleased},
 			Handler: flow.CallOut(flow.Calls[answer]{Guard: guard, Intend: r.intendUndo, Record: r.recordUndo}),
 			Does:    "pays back what was charged, or sees to it that nothing will be",
-			Stuck:   "the order stays `cancelling`: what was charged is not paid back yet",
+			Stuck: "the order stays `cancelling`: what was charged is not paid back yet, or where the gateway never answered, or its answer could not " +
+				"be noted, only the gateway knows whether it is. A replay asks with the same key, so that nothing is paid back twice; do not pay it back by hand",
 		},
 	}
 }
