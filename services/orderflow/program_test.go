@@ -90,7 +90,7 @@ func serve(t testing.TB, env devtest.Env, more ...string) *program {
 
 func run(t testing.TB, settings []string, args ...string) *program {
 	t.Helper()
-	p := &program{t: t, args: args, settings: settings, client: newClient(t, "")}
+	p := &program{t: t, args: args, settings: settings, client: newJudged(t, "")}
 	t.Cleanup(func() {
 		if p.running() {
 			p.stop()

@@ -18,7 +18,7 @@ func TestScenarios(t *testing.T) {
 	env := devtest.Env{AMQPURL: os.Getenv("AMQP_URL"), DatabaseURL: os.Getenv("DATABASE_URL")}
 	var api *client
 	if url := os.Getenv("ORDERFLOW_URL"); url != "" {
-		api = newClient(t, url)
+		api = newJudged(t, url)
 	} else {
 		env = *devtest.New(t)
 		api = serve(t, env).client

@@ -82,7 +82,7 @@ func TestUp(t *testing.T) {
 			}
 			welcome += line
 		}
-		c := newClient(t, api)
+		c := newJudged(t, api)
 		if got, want := get[stock](t, c, "/v1/stock/demo-20"), (stock{"demo-20", 1_000_000, 0, 0, 1_000_000}); got != want {
 			t.Errorf("demo stock %+v, want %+v", got, want)
 		}
