@@ -54,8 +54,11 @@ func (i *testIssuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	i.mu.Unlock()
 	if hangs != nil {
 		goOn := make(chan struct{})
-		hangs <- goOn
-		<-goOn
+		select {
+		case hangs <- goOn:
+			<-goOn
+		case <-r.Context().Done():
+		}
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
