@@ -29,7 +29,8 @@ type Config struct {
 // Access knows who may call.
 type Access struct {
 	cfg    Config
-	text   []byte // of the keys file
+	text   []byte // of the keys file, as it is used
+	seen   []byte // of the keys file, at the last look
 	broken string // why the file that is there now is not used; "" if it is
 	keys   atomic.Pointer[map[hash]*key]
 	issuer *issuer
@@ -47,7 +48,11 @@ func Open(ctx context.Context, cfg Config) (*Access, error) {
 	a := &Access{cfg: cfg, limits: limits{rate: cfg.Rate, known: map[string]*limit{}}}
 	a.keys.Store(&map[hash]*key{})
 	if cfg.KeysFile != "" {
-		if err := a.readKeys(); err != nil {
+		text, err := readFile(cfg.KeysFile)
+		if err == nil {
+			err = a.takeOver(text)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -62,12 +67,15 @@ func Open(ctx context.Context, cfg Config) (*Access, error) {
 
 // CheckKeys reports what is wrong with a file of keys.
 func CheckKeys(file string) error {
-	_, _, err := readKeysFile(file)
+	text, err := readFile(file)
+	if err == nil {
+		_, err = readKeys(file, text)
+	}
 	return err
 }
 
-// lookEvery is how long a change of a file may go unnoticed.
-const lookEvery = 2 * time.Second
+// lookEvery is how often files are looked at. A change of the keys counts at the second look.
+const lookEvery = time.Second
 
 // Run takes over what changes in the files and at the issuer, until ctx ends.
 func (a *Access) Run(ctx context.Context) {
@@ -88,11 +96,25 @@ func (a *Access) Run(ctx context.Context) {
 
 func (a *Access) look(ctx context.Context) {
 	if a.cfg.KeysFile != "" {
-		a.tell(a.readKeys())
+		a.lookAtKeys()
 	}
 	if a.issuer != nil {
 		a.issuer.renew(ctx)
 	}
+}
+
+// lookAtKeys takes over the file when two looks in a row have found the same there: else it may be one that is just being written, whose
+// last keys are not there yet.
+func (a *Access) lookAtKeys() {
+	text, err := readFile(a.cfg.KeysFile)
+	settled := err != nil || bytes.Equal(text, a.seen)
+	if a.seen = text; !settled {
+		return
+	}
+	if err == nil {
+		err = a.takeOver(text)
+	}
+	a.tell(err)
 }
 
 // tell logs that the file is broken when it becomes so, and not every time that it is looked at.
@@ -107,10 +129,13 @@ func (a *Access) tell(err error) {
 	a.broken = said
 }
 
-// readKeys takes over the keys of the file, if they are not those that are known. The counts of callers go on.
-func (a *Access) readKeys() error {
-	text, list, err := readKeysFile(a.cfg.KeysFile)
-	if err != nil || bytes.Equal(text, a.text) {
+// takeOver takes over the keys of the file, if they are not those that are known. The counts of callers go on.
+func (a *Access) takeOver(text []byte) error {
+	if a.text != nil && bytes.Equal(text, a.text) {
+		return nil
+	}
+	list, err := readKeys(a.cfg.KeysFile, text)
+	if err != nil {
 		return err
 	}
 	counted := map[string]*limit{}
@@ -135,14 +160,12 @@ func (a *Access) readKeys() error {
 	return nil
 }
 
-func readKeysFile(name string) (text []byte, keys []*key, err error) {
-	if text, err = readFile(name); err != nil {
-		return nil, nil, err
+func readKeys(name string, text []byte) ([]*key, error) {
+	keys, err := parseKeys(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	if keys, err = parseKeys(text); err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return text, keys, nil
+	return keys, nil
 }
 
 // maxFile is the largest file that is read, in bytes.

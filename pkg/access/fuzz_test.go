@@ -11,6 +11,7 @@ func FuzzParseKeys(f *testing.F) {
 	for _, s := range []string{
 		"", "keys:", "keys: []", "keys:\n  - {name: a, hash: " + hashA + ", scopes: [ops]}", "keys:\n  - name: a\n    hash: " + hashA + "\n    scopes: [orders:read]\n    customers: [~]\n",
 		"keys:\n  - {name: a, hash: " + hashA + ", scopes: [ops], rate: 1e3, burst: 5, expires: 2027-01-31T00:00:00Z}", "keys: &a [*a]", "- !!binary x", "keys: !!seq []", "? [", "%YAML 1.2\n---\nkeys: []",
+		"keys:\n  - {name: a, hash: [" + hashA + ", " + hashB + "], scopes: [ops]}",
 		"keys:\n  - &a {name: a, hash: " + hashA + ", scopes: [ops], <<: *a}",
 	} {
 		f.Add(s)
@@ -23,12 +24,13 @@ func FuzzParseKeys(f *testing.F) {
 			}
 			return
 		}
-		names := map[string]bool{}
+		callers, hashes := map[string]*caller{}, map[hash]bool{}
 		for _, k := range keys {
-			if k.Name == "" || names[k.Name] || len(k.Scopes) == 0 || k.Customers != nil && len(k.Customers) == 0 || k.limit != nil && k.limit.bucket.Burst() < 1 {
+			if k.Name == "" || callers[k.Name] != nil && callers[k.Name] != k.caller || hashes[k.hash] || len(k.Scopes) == 0 || k.Customers != nil && len(k.Customers) == 0 || k.limit != nil && k.limit.bucket.Burst() < 1 {
 				t.Errorf("%q is read as %+v", text, k)
 			}
-			if names[k.Name] = true; k.Customers == nil && strings.Contains(text, "customers:") && len(keys) == 1 && !strings.Contains(text, "#") {
+			callers[k.Name], hashes[k.hash] = k.caller, true
+			if k.Customers == nil && strings.Contains(text, "customers:") && len(keys) == 1 && !strings.Contains(text, "#") {
 				t.Errorf("%q is for all customers", text)
 			}
 		}

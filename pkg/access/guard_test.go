@@ -32,7 +32,7 @@ func TestGuard(t *testing.T) {
 	good, old, reader := NewKey(), NewKey(), NewKey()
 	expired := entry("old", old)
 	expired.Expires = "2020-01-01"
-	f := open(t, Config{}, entry("shop", good), expired, Entry{Name: "metrics", Hash: HashOf(reader), Scopes: []string{"ops"}})
+	f := open(t, Config{}, entry("shop", good), expired, Entry{Name: "metrics", Hash: Hashes{HashOf(reader)}, Scopes: []string{"ops"}})
 	invalid := `Bearer realm="orderflow", error="invalid_token", error_description="`
 	for name, c := range map[string]struct {
 		headers   []string
@@ -102,7 +102,7 @@ func TestTooManyRequests(t *testing.T) {
 	}
 	// A file that changes elsewhere gives nobody new requests.
 	f.write(entry("shop", first), own, entry("third", NewKey()))
-	f.look(t.Context())
+	f.settle()
 	if a := f.ask(httpapi.OrdersRead, "Bearer "+second); a.Code != 429 {
 		t.Errorf("after the file has changed: %d", a.Code)
 	}
@@ -123,22 +123,79 @@ func TestKeysChange(t *testing.T) {
 	}
 	expect("at the start", true, false)
 	f.write(entry("first", first), entry("second", second))
-	f.look(t.Context())
+	f.settle()
 	expect("another key", true, true)
 	f.write(entry("second", second))
-	f.look(t.Context())
+	f.settle()
 	expect("a key less", false, true)
 	for range 3 {
 		f.writeText("keys:\n  - name: third\n")
-		f.look(t.Context())
+		f.settle()
 	}
 	if n := strings.Count(f.log.String(), "the new keys are not used"); n != 1 || !strings.Contains(f.log.String(), "line 2") {
 		t.Errorf("that the file is broken is said %d times: %s", n, f.log)
 	}
-	f.writeText("") // as while it is being written
-	f.look(t.Context())
+	f.writeText("")
+	f.settle()
 	expect("broken files", false, true)
 	f.writeText("keys: []\n")
-	f.look(t.Context())
+	f.settle()
 	expect("no keys any more", false, false)
+}
+
+// A file that is read while it is being written is not taken for a whole one, though what is there of it could be one.
+func TestKeysAreTakenWhole(t *testing.T) {
+	t.Parallel()
+	first, second := NewKey(), NewKey()
+	f := open(t, Config{}, entry("first", first), entry("second", second))
+	good := func(key string) bool {
+		_, err := f.identify(t.Context(), key, time.Now())
+		return err == nil
+	}
+	f.write(entry("first", first))
+	f.look(t.Context())
+	if !good(second) {
+		t.Error("half a file has revoked a key")
+	}
+	f.writeText("keys:\n")
+	f.look(t.Context())
+	if f.log.Len() > 0 {
+		t.Errorf("half a file is called broken: %s", f.log)
+	}
+	third := NewKey()
+	f.write(entry("first", first), entry("third", third))
+	f.look(t.Context())
+	if !good(second) || good(third) {
+		t.Error("the file is taken over at the first look")
+	}
+	f.look(t.Context())
+	if good(second) || !good(first) || !good(third) {
+		t.Error("the file is not taken over at the second look")
+	}
+}
+
+// While a new key takes the place of an old one, both are the same caller, which does not get twice the rate.
+func TestKeyIsReplaced(t *testing.T) {
+	t.Parallel()
+	old, young := NewKey(), NewKey()
+	shop := entry("shop", old)
+	shop.Rate, shop.Burst = 0.001, 2
+	f := open(t, Config{}, shop)
+	expect := func(key string, status int) {
+		t.Helper()
+		if a := f.ask(httpapi.OrdersRead, "Bearer "+key); a.Code != status || status == http.StatusOK && a.Body.String() != "shop" {
+			t.Errorf("%d %s, want %d", a.Code, a.Body, status)
+		}
+	}
+	expect(old, http.StatusOK)
+	shop.Hash = append(shop.Hash, HashOf(young))
+	f.write(shop)
+	f.settle()
+	expect(young, http.StatusOK)
+	expect(old, http.StatusTooManyRequests)
+	shop.Hash = shop.Hash[1:]
+	f.write(shop)
+	f.settle()
+	expect(young, http.StatusTooManyRequests)
+	expect(old, http.StatusUnauthorized)
 }

@@ -43,7 +43,10 @@ func (i Issuer) CheckKeys() error {
 	if i.JWKS == "" || isURL(i.JWKS) {
 		return nil
 	}
-	_, _, err := readJWKS(i.JWKS)
+	keys, _, err := readJWKS(i.JWKS)
+	if err == nil && len(keys) == 0 {
+		err = fmt.Errorf("%s: there is no public key for signatures with an id (kid) in the JSON Web Key Set", i.JWKS)
+	}
 	return err
 }
 
@@ -70,6 +73,7 @@ const (
 	askEvery     = 10 * time.Second
 	askAtOnce    = 3
 	fetchTimeout = 5 * time.Second
+	maxWait      = time.Second // of a request, for a fetch that another one has begun
 	maxRedirects = 3
 	maxAnswer    = 1 << 20
 )
@@ -80,6 +84,7 @@ type issuer struct {
 	log    *slog.Logger
 	client *http.Client
 	keys   atomic.Pointer[map[string]jose.JSONWebKey] // by id; nil before there are any
+	away   atomic.Bool                                // whether the last fetch failed
 
 	turn  chan struct{} // is held by whoever fetches; the rest is theirs
 	asks  *rate.Limiter
@@ -112,9 +117,11 @@ func openIssuer(ctx context.Context, cfg Issuer, log *slog.Logger) (*issuer, err
 // remote tells whether the keys come over the network.
 func (i *issuer) remote() bool { return i.cfg.JWKS == "" || isURL(i.cfg.JWKS) }
 
-// renew gets the keys if it is time to.
+// renew gets the keys if it is time to, and nobody else just does.
 func (i *issuer) renew(ctx context.Context) {
-	if !i.take(ctx) {
+	select {
+	case i.turn <- struct{}{}:
+	default:
 		return
 	}
 	defer i.leave()
@@ -123,7 +130,18 @@ func (i *issuer) renew(ctx context.Context) {
 	}
 }
 
+// take waits for the turn of a request: not long, and not at all while the issuer is away, for a request that waits takes room from others.
 func (i *issuer) take(ctx context.Context) bool {
+	select {
+	case i.turn <- struct{}{}:
+		return true
+	default:
+	}
+	if i.away.Load() {
+		return false
+	}
+	ctx, stop := context.WithTimeout(ctx, maxWait)
+	defer stop()
 	select {
 	case i.turn <- struct{}{}:
 		return true
@@ -136,26 +154,35 @@ func (i *issuer) leave() { <-i.turn }
 
 // key finds the key of a token. For one that is not known, the issuer is asked.
 func (i *issuer) key(ctx context.Context, id string) (jose.JSONWebKey, error) {
-	if key, known := i.known(id); known {
-		return key, nil
+	key, known := i.known(id)
+	if !known && i.remote() {
+		if err := i.ask(ctx, id); err != nil {
+			return jose.JSONWebKey{}, err
+		}
+		key, known = i.known(id)
 	}
+	if !known {
+		return jose.JSONWebKey{}, refuse("the token is signed with a key that the issuer does not have")
+	}
+	return key, nil
+}
+
+// ask fetches the keys for one that is not known. The fetch is for everybody: it goes on if the client leaves, until fetchTimeout.
+func (i *issuer) ask(ctx context.Context, id string) error {
 	if !i.take(ctx) {
-		return jose.JSONWebKey{}, ctx.Err()
+		return errIssuerAway
 	}
 	defer i.leave()
-	if key, known := i.known(id); known { // somebody else has asked meanwhile
-		return key, nil
+	if _, known := i.known(id); known { // somebody else has asked meanwhile
+		return nil
 	}
-	if now := time.Now(); i.remote() && i.asks.AllowN(now, 1) {
-		i.fetch(context.WithoutCancel(ctx), now) // it is for everybody
+	if now := time.Now(); i.asks.AllowN(now, 1) {
+		i.fetch(context.WithoutCancel(ctx), now)
 	}
-	if key, known := i.known(id); known {
-		return key, nil
+	if i.away.Load() {
+		return errIssuerAway
 	}
-	if i.fault != nil && i.remote() {
-		return jose.JSONWebKey{}, errIssuerAway
-	}
-	return jose.JSONWebKey{}, refuse("the token is signed with a key that the issuer does not have")
+	return nil
 }
 
 func (i *issuer) known(id string) (key jose.JSONWebKey, known bool) {
@@ -165,7 +192,7 @@ func (i *issuer) known(id string) (key jose.JSONWebKey, known bool) {
 	return key, known
 }
 
-// fetch gets the keys. Those that are known stay if it fails.
+// fetch gets the keys. Those that are known stay if it fails, but not if the issuer says that it has none: that is how it revokes them all.
 func (i *issuer) fetch(ctx context.Context, now time.Time) {
 	keys, err := i.read(ctx)
 	if err != nil {
@@ -174,9 +201,17 @@ func (i *issuer) fetch(ctx context.Context, now time.Time) {
 			i.log.Error("the keys of the issuer cannot be read; those that are known go on being used", "issuer", i.cfg.URL, "error", err)
 		}
 	} else if i.next = now.Add(renewEvery); keys != nil {
-		i.keys.Store(&keys)
+		i.takeOver(keys)
 	}
 	i.fault = err
+	i.away.Store(err != nil)
+}
+
+func (i *issuer) takeOver(keys map[string]jose.JSONWebKey) {
+	old := i.keys.Swap(&keys)
+	if len(keys) == 0 && (old == nil || len(*old) > 0) {
+		i.log.Warn("the issuer has no public key for signatures with an id (kid): no token is good", "issuer", i.cfg.URL)
+	}
 }
 
 // read reads the keys; nil if the file has not changed.
@@ -253,11 +288,14 @@ func (i *issuer) get(ctx context.Context, from string) ([]byte, error) {
 const minRSA = 2048
 
 // parseJWKS reads the keys for signatures. Those of other kinds, and private and symmetric ones, are left out: an issuer may have them
-// for others.
+// for others. There may be none; what does not even have a list of keys is something else, such as the page of a proxy.
 func parseJWKS(text []byte) (map[string]jose.JSONWebKey, error) {
 	var set struct{ Keys []json.RawMessage }
 	if err := json.Unmarshal(text, &set); err != nil {
 		return nil, fmt.Errorf("not a JSON Web Key Set: %w", err)
+	}
+	if set.Keys == nil {
+		return nil, errors.New("not a JSON Web Key Set: it has no list of keys")
 	}
 	keys := map[string]jose.JSONWebKey{}
 	for _, one := range set.Keys {
@@ -269,9 +307,6 @@ func parseJWKS(text []byte) (map[string]jose.JSONWebKey, error) {
 			continue
 		}
 		keys[key.KeyID] = key
-	}
-	if len(keys) == 0 {
-		return nil, errors.New("there is no public key for signatures with an id (kid) in the JSON Web Key Set")
 	}
 	return keys, nil
 }

@@ -28,12 +28,14 @@ func HashOf(key string) string {
 
 func hashOf(key string) hash { return sha256.Sum256([]byte(key)) }
 
+var errHash = errors.New("hash is not sha256: and 64 hexadecimal digits, or a list of such; orderflow key new prints the hash of a key that it makes")
+
 // readHash reads what HashOf returns. Its error does not repeat what is there: it may be a key.
 func readHash(text string) (sum hash, err error) {
 	digits, found := strings.CutPrefix(text, hashPrefix)
 	raw, err := hex.DecodeString(digits)
 	if !found || err != nil || len(raw) != len(sum) {
-		return sum, errors.New("hash is not sha256: and 64 hexadecimal digits; orderflow key new prints the hash of a key that it makes")
+		return sum, errHash
 	}
 	return hash(raw), nil
 }

@@ -16,19 +16,20 @@ import (
 	"orderflow/pkg/httpapi"
 )
 
-// Entry is what the file says of one key.
+// Entry is what the file says of one caller. The scopes, without which it is refused, stand at the end, so that no entry is taken that is
+// cut short, and is perhaps for all customers because of that.
 type Entry struct {
 	Name      string   `yaml:"name" json:"name"`
-	Hash      string   `yaml:"hash" json:"hash"`
-	Scopes    []string `yaml:"scopes,flow" json:"scopes"`
+	Hash      Hashes   `yaml:"hash" json:"hash"`
 	Customers []string `yaml:"customers,flow,omitempty" json:"customers,omitempty"` // none: all customers
 	Rate      float64  `yaml:"rate,omitempty" json:"rate,omitempty"`                // requests a second; none: the rate of those without one
 	Burst     int      `yaml:"burst,omitempty" json:"burst,omitempty"`              // requests at once; none: those of one second
 	Expires   string   `yaml:"expires,omitempty" json:"expires,omitempty"`          // 2027-01-31, or a time as of RFC 3339
+	Scopes    []string `yaml:"scopes,flow" json:"scopes"`
 }
 
 // fields are those that an entry may have.
-var fields = []string{"name", "hash", "scopes", "customers", "rate", "burst", "expires"}
+var fields = []string{"name", "hash", "customers", "rate", "burst", "expires", "scopes"}
 
 // Scopes are what a key may be allowed to.
 var Scopes = []httpapi.Scope{httpapi.OrdersRead, httpapi.OrdersWrite, httpapi.StockWrite, httpapi.Ops}
@@ -39,7 +40,7 @@ func (e Entry) YAML() (string, error) {
 	return strings.TrimSuffix("  "+strings.ReplaceAll(string(text), "\n", "\n  "), "  "), err
 }
 
-// key is an entry that was checked.
+// key is one of the keys of an entry that was checked.
 type key struct {
 	*caller
 	hash    hash
@@ -62,14 +63,15 @@ func (e Entry) Check() error {
 	return err
 }
 
-func (e Entry) read() (*key, error) {
+// read returns the keys of the entry, which have one caller.
+func (e Entry) read() ([]*key, error) {
 	if !keyName.MatchString(e.Name) {
 		return nil, fmt.Errorf("name %.100q is not 1 to 64 letters, digits, dots, dashes and underscores", e.Name)
 	}
 	if strings.HasPrefix(e.Name, keyPrefix) { // which gets into logs
 		return nil, fmt.Errorf("the name begins as a key does, with %s; a key itself is nowhere in the file", keyPrefix)
 	}
-	sum, err := readHash(e.Hash)
+	sums, err := e.Hash.read()
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +93,11 @@ func (e Entry) read() (*key, error) {
 	if e.Rate > 0 {
 		c.limit = newLimit(Rate{e.Rate, e.Burst})
 	}
-	return &key{caller: c, hash: sum, expires: expires}, nil
+	keys := make([]*key, len(sums))
+	for i, sum := range sums {
+		keys[i] = &key{caller: c, hash: sum, expires: expires}
+	}
+	return keys, nil
 }
 
 func readScopes(given []string) ([]httpapi.Scope, error) {
@@ -159,15 +165,15 @@ func parseKeys(text []byte) (keys []*key, err error) {
 	}
 	var wrong []error
 	for _, node := range list.Content {
-		k, err := readEntry(node)
+		more, err := readEntry(node)
 		if err == nil {
-			err = unlike(keys, k)
+			err = unlike(keys, more)
 		}
 		if err != nil {
 			wrong = append(wrong, fmt.Errorf("line %d: %w", node.Line, err))
 			continue
 		}
-		keys = append(keys, k)
+		keys = append(keys, more...)
 	}
 	return keys, errors.Join(wrong...)
 }
@@ -185,7 +191,7 @@ func listOf(root *yaml.Node) (*yaml.Node, error) {
 	return top.Content[1], nil
 }
 
-func readEntry(node *yaml.Node) (*key, error) {
+func readEntry(node *yaml.Node) ([]*key, error) {
 	if node.Kind != yaml.MappingNode {
 		return nil, fmt.Errorf("an entry has fields: %s", strings.Join(fields, ", "))
 	}
@@ -206,14 +212,14 @@ func readEntry(node *yaml.Node) (*key, error) {
 	if err := node.Decode(&e); err != nil {
 		return nil, errors.New(strings.ReplaceAll(strings.TrimPrefix(err.Error(), "yaml: unmarshal errors:\n  "), "\n ", ";"))
 	}
-	k, err := e.read()
+	keys, err := e.read()
 	if err == nil && (given["rate"] && e.Rate == 0 || given["burst"] && e.Burst == 0) {
 		err = errors.New("rate and burst are more than 0; leave them out if the key has no rate of its own")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("key %q: %w", shown(e.Name), err)
 	}
-	return k, nil
+	return keys, nil
 }
 
 // shown is a name for errors, unless it is a key that has got into the wrong place.
@@ -224,14 +230,15 @@ func shown(name string) string {
 	return cmp.Or(name, "without a name")
 }
 
-// unlike refuses a key that is called as another one, or is another one.
-func unlike(keys []*key, k *key) error {
+// unlike refuses the keys of an entry that is called as another one, or has a key of another one.
+func unlike(keys, more []*key) error {
+	name := more[0].Name
 	for _, other := range keys {
-		if other.Name == k.Name {
-			return fmt.Errorf("key %q: another key has this name; callers are told apart by it", k.Name)
+		if other.Name == name {
+			return fmt.Errorf("key %q: another key has this name; callers are told apart by it: two keys of one caller are one entry, with a list as hash", name)
 		}
-		if other.hash == k.hash {
-			return fmt.Errorf("key %q: it has the hash of key %q; make a key for each caller", k.Name, other.Name)
+		if slices.ContainsFunc(more, func(k *key) bool { return k.hash == other.hash }) {
+			return fmt.Errorf("key %q: it has the hash of key %q; make a key for each caller", name, other.Name)
 		}
 	}
 	return nil

@@ -67,6 +67,13 @@ func (f *fixture) writeText(text string) {
 	}
 }
 
+// settle looks as often as it takes for a change of a file to count.
+func (f *fixture) settle() {
+	f.t.Helper()
+	f.look(f.t.Context())
+	f.look(f.t.Context())
+}
+
 // refusals is how many requests were refused for a reason.
 func (f *fixture) refusals(reason string) float64 {
 	f.t.Helper()
@@ -85,5 +92,5 @@ func (f *fixture) refusals(reason string) float64 {
 
 // entry is an entry for a key that may read and place orders.
 func entry(name, key string) Entry {
-	return Entry{Name: name, Hash: HashOf(key), Scopes: []string{"orders:read", "orders:write"}}
+	return Entry{Name: name, Hash: Hashes{HashOf(key)}, Scopes: []string{"orders:read", "orders:write"}}
 }

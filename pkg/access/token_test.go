@@ -21,6 +21,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -35,7 +36,8 @@ type testIssuer struct {
 	mu    sync.Mutex
 	keys  []jose.JSONWebKey
 	away  bool
-	asked int // for its keys
+	asked int                // for its keys
+	hangs chan chan struct{} // if there is one, whoever asks sends what it waits for
 }
 
 func newIssuer(t *testing.T, keys ...jose.JSONWebKey) *testIssuer {
@@ -47,6 +49,17 @@ func newIssuer(t *testing.T, keys ...jose.JSONWebKey) *testIssuer {
 }
 
 func (i *testIssuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	i.mu.Lock()
+	hangs := i.hangs
+	i.mu.Unlock()
+	if hangs != nil {
+		goOn := make(chan struct{})
+		select {
+		case hangs <- goOn:
+			<-goOn
+		case <-r.Context().Done():
+		}
+	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	switch {
@@ -64,6 +77,13 @@ func (i *testIssuer) set(away bool, keys ...jose.JSONWebKey) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.away, i.keys = away, keys
+}
+
+// hang makes the issuer wait with its answers from now on.
+func (i *testIssuer) hang(hangs chan chan struct{}) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.hangs = hangs
 }
 
 func (i *testIssuer) config() *Issuer { return &Issuer{URL: i.URL, Audience: "orderflow"} }
@@ -245,6 +265,96 @@ func TestIssuerRotatesAndGoesAway(t *testing.T) {
 	f.look(t.Context())
 	if a := f.ask(httpapi.OrdersRead, "Bearer "+two); a.Code != 200 {
 		t.Errorf("with a known key when the issuer is away: %d %s", a.Code, a.Body)
+	}
+}
+
+// While the issuer does not answer, one request waits for it and the others are told so soon. What it answers is for all, also if the
+// client that has asked is not there any more.
+func TestIssuerHangs(t *testing.T) {
+	t.Parallel()
+	private, public := newSigner(t, "one")
+	_, old := newSigner(t, "old")
+	i := newIssuer(t, old)
+	f := open(t, Config{Issuer: i.config()})
+	token := sign(t, jose.ES256, private, i.goodClaims(nil), "kid", "one")
+	i.set(false, public)
+	hangs := make(chan chan struct{})
+	i.hang(hangs)
+	client, leave := context.WithCancel(t.Context())
+	asked := make(chan error, 1)
+	go func() {
+		_, err := f.identify(client, token, time.Now())
+		asked <- err
+	}()
+	goOn := <-hangs
+	leave()
+	if a := f.ask(httpapi.OrdersRead, "Bearer "+token); a.Code != http.StatusServiceUnavailable || f.refusals(httpapi.RefusedIssuerAway) != 1 {
+		t.Errorf("while the issuer hangs: %d %s", a.Code, a.Body)
+	}
+	if _, err := f.identify(client, token, time.Now()); !errors.Is(err, errIssuerAway) {
+		t.Errorf("a client that leaves: %v", err)
+	}
+	i.hang(nil)
+	close(goOn)
+	if err := <-asked; err != nil {
+		t.Errorf("whoever has asked: %v", err)
+	}
+	if a := f.ask(httpapi.OrdersRead, "Bearer "+token); a.Code != http.StatusOK {
+		t.Errorf("when it has answered: %d %s", a.Code, a.Body)
+	}
+}
+
+// A request waits for a fetch of another one not longer than maxWait, and not at all if the last one failed.
+func TestWaitForIssuerIsBounded(t *testing.T) {
+	t.Parallel()
+	for away, want := range map[bool]time.Duration{false: maxWait, true: 0} {
+		synctest.Test(t, func(t *testing.T) {
+			i := &issuer{turn: make(chan struct{}, 1)}
+			i.turn <- struct{}{}
+			i.away.Store(away)
+			start := time.Now()
+			if _, err := i.key(t.Context(), "unknown"); !errors.Is(err, errIssuerAway) || time.Since(start) != want {
+				t.Errorf("away %t: %v after %v, want %v", away, err, time.Since(start), want)
+			}
+			i.renew(t.Context())
+			if waited := time.Since(start); waited != want {
+				t.Errorf("away %t: the look at the files waits for %v", away, waited-want)
+			}
+		})
+	}
+}
+
+// An issuer that says that it has no keys, as after somebody has got at them, revokes those that are known. What is no key set does not.
+func TestIssuerHasNoKeysAnyMore(t *testing.T) {
+	t.Parallel()
+	private, public := newSigner(t, "one")
+	i := newIssuer(t, public)
+	f := open(t, Config{Issuer: i.config()})
+	token := "Bearer " + sign(t, jose.ES256, private, i.goodClaims(nil), "kid", "one")
+	renew := func() {
+		f.issuer.next = time.Time{}
+		f.look(t.Context())
+	}
+	i.set(false) // {"keys": null}
+	renew()
+	if a := f.ask(httpapi.OrdersRead, token); a.Code != http.StatusOK {
+		t.Errorf("with an answer that is no key set: %d %s", a.Code, a.Body)
+	}
+	for _, keys := range [][]jose.JSONWebKey{{}, {{Key: private.Public(), KeyID: "one", Use: "enc"}}} {
+		i.set(false, public)
+		renew()
+		if a := f.ask(httpapi.OrdersRead, token); a.Code != http.StatusOK {
+			t.Errorf("with the key: %d %s", a.Code, a.Body)
+		}
+		i.set(false, keys...)
+		renew()
+		f.issuer.asks.SetBurst(1000)
+		if a := f.ask(httpapi.OrdersRead, token); a.Code != http.StatusUnauthorized {
+			t.Errorf("with %d keys, none for signatures: %d %s", len(keys), a.Code, a.Body)
+		}
+	}
+	if n := strings.Count(f.log.String(), "no token is good"); n != 2 {
+		t.Errorf("that there is no key is said %d times: %s", n, f.log)
 	}
 }
 

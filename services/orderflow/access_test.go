@@ -61,7 +61,7 @@ func newKeyring(t *testing.T, more ...access.Entry) *keyring {
 	k := &keyring{t: t, file: filepath.Join(t.TempDir(), "keys.yaml"), keys: map[string]string{}}
 	for _, e := range append([]access.Entry{{Name: "all", Scopes: everyScope()}}, more...) {
 		k.keys[e.Name] = access.NewKey()
-		e.Hash = access.HashOf(k.keys[e.Name])
+		e.Hash = access.Hashes{access.HashOf(k.keys[e.Name])}
 		k.entries = append(k.entries, e)
 	}
 	k.write()
@@ -381,7 +381,7 @@ func TestKeyNew(t *testing.T) {
 	out, said, code := call(t, nil, "key", "new", "shop", "--scope", "ops", "--json")
 	made := unmarshal[struct {
 		Key   string
-		Entry access.Entry
+		Entry struct{ Name, Hash string }
 	}](t, []byte(out))
 	if code != 0 || said != "" || made.Entry.Hash != access.HashOf(made.Key) || made.Entry.Name != "shop" {
 		t.Errorf("%d %q %q", code, out, said)

@@ -31,6 +31,10 @@ Authorization: Bearer KEY. On standard output is its entry, which has the key's 
 there it stands below keys:, with the others. It counts some seconds later, and the key is revoked by taking the entry out; neither
 needs a restart. The last entry is taken out by writing keys: [], which lets nobody in. With --json, key and entry are on standard output.
 
+To give a caller a new key, make one by the same name, and put its hash into the caller's entry, which becomes a list:
+hash: [OLD, NEW]. Both keys are good then, and are the same caller, with its Idempotency-Keys and its rate. When the caller sends the new
+key, take the old hash out.
+
 Scopes: orders:read (and stock), orders:write, stock:write, ops (metrics).`,
 		Example: `  echo keys: >keys.yaml
   orderflow key new metrics --scope ops >>keys.yaml
@@ -57,7 +61,7 @@ Scopes: orders:read (and stock), orders:write, stock:write, ops (metrics).`,
 // makeKey prints a new key and its entry: the key to where people look, so that it is not in a file to which the entry is written.
 func makeKey(cmd *cobra.Command, e access.Entry, asJSON bool) error {
 	key := access.NewKey()
-	e.Hash = access.HashOf(key)
+	e.Hash = access.Hashes{access.HashOf(key)}
 	if err := e.Check(); err != nil {
 		return usagef("%w", err)
 	}
