@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/labstack/echo/v4"
 
 	"orderflow/pkg/event"
@@ -22,7 +23,7 @@ import (
 type placeRequest struct {
 	CustomerID      string        `json:"customer_id"`
 	Currency        string        `json:"currency"` // by ISO 4217
-	Items           []placeItem   `json:"items"`
+	Items           placeItems    `json:"items"`
 	PaymentMethod   string        `json:"payment_method"` // what the gateway knows it by
 	ShippingAddress event.Address `json:"shipping_address"`
 }
@@ -32,6 +33,37 @@ type placeItem struct {
 	ProductID string        `json:"product_id"`
 	Quantity  int64         `json:"quantity"`
 	UnitPrice *event.Amount `json:"unit_price"`
+}
+
+// placeItems are the items of a request. No more are kept than it takes to see that there are too many: an item in memory is much larger than
+// "{}" is.
+type placeItems []placeItem
+
+// UnmarshalJSONFrom reads the items up to the first that is too many, and passes over the others.
+func (items *placeItems) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	if dec.PeekKind() != '[' {
+		return errors.ErrUnsupported // then it is read as any list
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	*items = placeItems{}
+	for dec.PeekKind() != ']' {
+		if err := items.next(dec); err != nil {
+			return err
+		}
+	}
+	_, err := dec.ReadToken()
+	return err
+}
+
+func (items *placeItems) next(dec *jsontext.Decoder) error {
+	n := len(*items)
+	if n > event.MaxItems {
+		return dec.SkipValue()
+	}
+	*items = append(*items, placeItem{})
+	return json.UnmarshalDecode(dec, &(*items)[n])
 }
 
 // items are those of an order, and which prices are missing.
