@@ -103,6 +103,7 @@ type placement struct {
 	order  Order
 	event  *event.Event
 	key    idempotencyKey
+	header string // that the key came in
 	answer remembered
 	first  *remembered // the answer that was given before, if the key was used
 }
@@ -112,7 +113,7 @@ func (a api) place(c echo.Context) error {
 	if err := a.gate.enter(c.Request().Context()); err != nil {
 		return err
 	}
-	key, err := readKey(c)
+	key, header, err := readKey(c)
 	if err != nil {
 		return err
 	}
@@ -130,7 +131,7 @@ func (a api) place(c echo.Context) error {
 		return err
 	}
 	p := &placement{
-		order: o, event: firstEvent(c, o.PlacedAt, placed), key: key, answer: remembered{OrderID: o.OrderID, Response: response},
+		order: o, event: firstEvent(c, o.PlacedAt, placed), key: key, header: header, answer: remembered{OrderID: o.OrderID, Response: response},
 	}
 	if key.key != "" {
 		canonical, err := request.canonical()
@@ -166,11 +167,23 @@ func (a api) commit(ctx context.Context, p *placement) error {
 	if !postgres.NoPartition(err) {
 		return err
 	}
-	_, err, _ = a.making.Do(answerDays.Table, func() (any, error) { return answerDays.Make(ctx, a.db) })
-	if err != nil {
+	if err := a.makeDays(ctx); err != nil {
 		return err
 	}
 	return a.placing.Do(ctx, p)
+}
+
+// makeTimeout is how long clients wait for the days of answers to be made.
+const makeTimeout = 5 * time.Second
+
+// makeDays makes the days of answers, once for all who want them at the moment. They go on wanting them when the first one has gone.
+func (a api) makeDays(ctx context.Context) error {
+	_, err, _ := a.making.Do(answerDays.Table, func() (any, error) {
+		ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), makeTimeout)
+		defer stop()
+		return answerDays.Make(ctx, a.db)
+	})
+	return err
 }
 
 // placeAll makes orders, their events and their answers true together. For those whose key was used before it does nothing but say
