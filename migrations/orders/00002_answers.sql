@@ -14,14 +14,18 @@ CREATE TABLE answers (
 
 -- idempotency_keys is where the version before keeps them, and may go on to do so while this one is rolled out. What is in there counts. The
 -- other way about, that version finds there what this one has answered: before it takes a key it waits for its turn, as this one does, and
--- gets a copy of the answer. The table goes, with all of this, when no version that knows it can run any more.
+-- gets a copy of the answer. A key that came in quotation marks is kept there with them, and with what followed them (RFC 9651); here it is
+-- without. The table goes, with all of this, when no version that knows it can run any more.
 -- +goose StatementBegin
 CREATE FUNCTION idempotency_key_was_answered() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    quoted text := substring(NEW.key FROM '^"((?:[^"\\]|\\["\\])*)"(?:;.*)?$');
+    plain  text := coalesce(regexp_replace(quoted, '\\(.)', '\1', 'g'), NEW.key);
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended(NEW.key, hashtextextended('', 0)));
+    PERFORM pg_advisory_xact_lock(hashtextextended(plain, hashtextextended('', 0)));
     INSERT INTO idempotency_keys (key, request_hash, order_id, response, created_at)
-    SELECT key, request_hash, order_id, response, created_at FROM answers
-    WHERE caller = '' AND key = NEW.key AND created_at > now() - interval '24 hours'
+    SELECT NEW.key, request_hash, order_id, response, created_at FROM answers
+    WHERE caller = '' AND key = plain AND created_at > now() - interval '24 hours'
     ON CONFLICT (key) DO UPDATE SET request_hash = excluded.request_hash, order_id = excluded.order_id,
         response = excluded.response, created_at = excluded.created_at;
     IF FOUND THEN

@@ -103,7 +103,7 @@ func (o *Order) checkItems(found func(error) bool, decimals uint8, known bool) b
 		return found(fieldErrorf("/items", "must have at least one item"))
 	}
 	if len(o.Items) > MaxItems {
-		return found(fieldErrorf("/items", "has %d items, at most %d are allowed", len(o.Items), MaxItems))
+		return found(fieldErrorf("/items", "has more than %d items", MaxItems))
 	}
 	for i := range o.Items {
 		item := &o.Items[i]

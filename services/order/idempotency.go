@@ -49,17 +49,17 @@ type remembered struct {
 	Response    []byte
 }
 
-// readKey reads the key of a request, if it has one.
-func readKey(c echo.Context) (idempotencyKey, error) {
+// readKey reads the key of a request, if it has one, and returns the header as it came, too.
+func readKey(c echo.Context) (k idempotencyKey, header string, err error) {
 	lines := c.Request().Header.Values("Idempotency-Key")
 	if len(lines) == 0 {
-		return idempotencyKey{}, nil
+		return idempotencyKey{}, "", nil
 	}
 	key, err := parseKey(lines)
 	if err != nil {
-		return idempotencyKey{}, err
+		return idempotencyKey{}, "", err
 	}
-	return idempotencyKey{caller: httpapi.CallerOf(c).Name, key: key}, nil
+	return idempotencyKey{caller: httpapi.CallerOf(c).Name, key: key}, lines[0], nil
 }
 
 // parseKey reads the header. It should be a string of Structured Fields (draft-ietf-httpapi-idempotency-key-header), "k" in quotation marks;
@@ -121,7 +121,7 @@ func remember(ctx context.Context, tx *postgres.Tx, batch []*placement, at *time
 	if len(claimants) == 0 {
 		return batch, nil
 	}
-	used, err := claim(ctx, tx, claimants, at)
+	used, err := claim(ctx, tx, batch, claimants, at)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func remember(ctx context.Context, tx *postgres.Tx, batch []*placement, at *time
 // answer in the last 24 hours, be it today's or yesterday's partition. Nobody can come in between looking and noting: the key is locked, in the order
 // of the keys, until the transaction ends. There is room for many locks: max_locks_per_transaction counts for each connection that may be,
 // and of a process's connections two at most claim keys.
-func claim(ctx context.Context, tx *postgres.Tx, claimants map[idempotencyKey]*placement, at *time.Time) (map[idempotencyKey]*remembered, error) {
+func claim(ctx context.Context, tx *postgres.Tx, batch []*placement, claimants map[idempotencyKey]*placement, at *time.Time) (map[idempotencyKey]*remembered, error) {
 	n := len(claimants)
 	callers, keys := make([]string, n), make([]string, n)
 	hashes, ids, responses := make([][]byte, n), make([]uuid.UUID, n), make([]string, n)
@@ -159,6 +159,7 @@ func claim(ctx context.Context, tx *postgres.Tx, claimants map[idempotencyKey]*p
 	tx.Queue(`
 		SELECT pg_advisory_xact_lock(hashtextextended(key, hashtextextended(caller, 0)))
 		FROM unnest($1::text[], $2::text[]) AS k (caller, key)`, callers, keys)
+	plain, headers := headersOf(batch)
 	type row struct {
 		idempotencyKey
 		remembered
@@ -173,14 +174,15 @@ func claim(ctx context.Context, tx *postgres.Tx, claimants map[idempotencyKey]*p
 		), used AS (
 			SELECT caller, key, a.request_hash, a.order_id, a.response FROM asked JOIN answers a USING (caller, key)
 			WHERE a.created_at > coalesce($6, now()) - interval '24 hours'
-			UNION ALL -- where the version before notes them
-			SELECT caller, key, k.request_hash, k.order_id, k.response FROM asked JOIN idempotency_keys k USING (key)
-			WHERE caller = '' AND k.created_at > coalesce($6, now()) - interval '24 hours'
+			UNION ALL -- where the version before notes them, as they came
+			SELECT '', h.key, k.request_hash, k.order_id, k.response
+			FROM unnest($7::text[], $8::text[]) AS h (key, header) JOIN idempotency_keys k ON k.key = ANY (ARRAY[h.key, h.header])
+			WHERE k.created_at > coalesce($6, now()) - interval '24 hours'
 		), noted AS (
 			INSERT INTO answers (caller, key, request_hash, order_id, response, created_at)
 			SELECT * FROM asked WHERE (caller, key) NOT IN (SELECT caller, key FROM used)
 		)
-		SELECT caller, key, request_hash, order_id, convert_to(response, 'UTF8') FROM used`, callers, keys, hashes, ids, responses, at)
+		SELECT caller, key, request_hash, order_id, convert_to(response, 'UTF8') FROM used`, callers, keys, hashes, ids, responses, at, plain, headers)
 	if err != nil {
 		return nil, fmt.Errorf("claim idempotency keys: %w", err)
 	}
@@ -189,4 +191,15 @@ func claim(ctx context.Context, tx *postgres.Tx, claimants map[idempotencyKey]*p
 		used[rows[i].idempotencyKey] = &rows[i].remembered
 	}
 	return used, nil
+}
+
+// headersOf are the keys of a batch and the headers that they came in, for the version before: it took the quotation marks for a part of the
+// key, and did not tell callers apart. One key may have come in several forms.
+func headersOf(batch []*placement) (keys, headers []string) {
+	for _, p := range batch {
+		if p.key.key != "" && p.key.caller == "" {
+			keys, headers = append(keys, p.key.key), append(headers, p.header)
+		}
+	}
+	return keys, headers
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/singleflight"
 
 	"orderflow/pkg/devstack/devtest"
 	"orderflow/pkg/postgres"
@@ -207,6 +208,65 @@ func TestKeysOfCallers(t *testing.T) {
 	}
 }
 
+// The days of answers are made for all who wait for them, though the client that was first has gone.
+func TestDaysAreMadeForAll(t *testing.T) {
+	t.Parallel()
+	db := database(t)
+	today := answerDays.Partition(midnight(t, db).Add(-24 * time.Hour))
+	if _, err := db.Exec(t.Context(), "DROP TABLE "+today); err != nil {
+		t.Fatal(err)
+	}
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	if err := (api{db: db, making: new(singleflight.Group)}).makeDays(gone); err != nil {
+		t.Error(err)
+	}
+	if err := placeAt(t.Context(), db, time.Now(), keyed("", "key")); err != nil {
+		t.Error(err)
+	}
+}
+
+// headed is a request to place an order, whose key came in a header.
+func headed(t *testing.T, header string) *placement {
+	t.Helper()
+	key, err := parseKey([]string{header})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := keyed("", key)
+	p.header = header
+	return p
+}
+
+// A key is the same in all the forms that it may come in, together or one after the other, and whether the version before has it or not.
+func TestFormsOfAKey(t *testing.T) {
+	t.Parallel()
+	db := database(t)
+	noted := headed(t, `"noted"`)
+	if _, err := before(t.Context(), db, noted, func() {}); err != nil {
+		t.Fatal(err)
+	}
+	for i, forms := range [][]string{{"fresh", `"fresh"`, `"fresh";from=proxy`}, {"noted", `"noted";from=proxy`, `"noted"`}} {
+		var batch []*placement
+		for _, header := range forms {
+			batch = append(batch, headed(t, header))
+		}
+		want := []string{batch[0].answered(), noted.answered()}[i]
+		if err := placeAt(t.Context(), db, time.Now(), batch...); err != nil {
+			t.Fatal(err)
+		}
+		again := headed(t, forms[2])
+		if err := placeAt(t.Context(), db, time.Now(), again); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range append(batch, again) {
+			if p.answered() != want {
+				t.Errorf("%s is answered %s, want %s", p.header, p.answered(), want)
+			}
+		}
+	}
+}
+
 // before claims a key as the version before does, and returns what it would answer.
 func before(ctx context.Context, db *pgxpool.Pool, p *placement, wait func()) (answer string, err error) {
 	err = postgres.Transact(ctx, db, func(tx *postgres.Tx) error {
@@ -218,7 +278,7 @@ func before(ctx context.Context, db *pgxpool.Pool, p *placement, wait func()) (a
 				SET request_hash = excluded.request_hash, order_id = excluded.order_id, response = excluded.response, created_at = now()
 				WHERE k.created_at < now() - interval '24 hours'
 			RETURNING key`,
-			[]string{p.key.key}, [][]byte{p.answer.RequestHash}, []uuid.UUID{p.answer.OrderID}, []string{string(p.answer.Response)})
+			[]string{p.header}, [][]byte{p.answer.RequestHash}, []uuid.UUID{p.answer.OrderID}, []string{string(p.answer.Response)})
 		if err != nil {
 			return err
 		}
@@ -226,7 +286,7 @@ func before(ctx context.Context, db *pgxpool.Pool, p *placement, wait func()) (a
 		if answer = p.answered(); len(claimed) > 0 {
 			return nil
 		}
-		used, err := postgres.Query(ctx, tx, pgx.RowTo[string], `SELECT response FROM idempotency_keys WHERE key = ANY($1::text[])`, []string{p.key.key})
+		used, err := postgres.Query(ctx, tx, pgx.RowTo[string], `SELECT response FROM idempotency_keys WHERE key = ANY($1::text[])`, []string{p.header})
 		if err != nil || len(used) != 1 {
 			return fmt.Errorf("answers %q, %w", used, err)
 		}
@@ -266,14 +326,17 @@ func TestVersionBefore(t *testing.T) {
 	}{
 		{"before", []func(*placement) string{old, young, old, young}}, {"after", []func(*placement) string{young, old, young, old}},
 	} {
-		first := keyed("", way.name)
-		for i, answer := range way.answers {
-			p := first
-			if i > 0 {
-				p = keyed("", way.name)
-			}
-			if got := answer(p); got != string(first.answer.Response) {
-				t.Errorf("%s, answer %d is %s, want %s", way.name, i, got, first.answer.Response)
+		for _, form := range forms {
+			header := fmt.Sprintf(form, way.name)
+			first := headed(t, header)
+			for i, answer := range way.answers {
+				p := first
+				if i > 0 {
+					p = headed(t, header)
+				}
+				if got := answer(p); got != string(first.answer.Response) {
+					t.Errorf("%s, answer %d is %s, want %s", header, i, got, first.answer.Response)
+				}
 			}
 		}
 	}
@@ -285,19 +348,36 @@ func TestVersionBefore(t *testing.T) {
 		}
 	}
 	for name, answer := range map[string]func(*placement) string{"before": old, "after": young} {
-		p := keyed("", name)
-		if answer(p) != string(p.answer.Response) || old(keyed("", name)) != string(p.answer.Response) || young(keyed("", name)) != string(p.answer.Response) {
-			t.Errorf("%s: a key that was used long ago is not free", name)
+		for _, form := range forms {
+			header := fmt.Sprintf(form, name)
+			p := headed(t, header)
+			if answer(p) != string(p.answer.Response) || old(headed(t, header)) != string(p.answer.Response) || young(headed(t, header)) != string(p.answer.Response) {
+				t.Errorf("%s: a key that was used long ago is not free", header)
+			}
 		}
 	}
+}
 
-	// At the same moment one waits for the other.
-	p, late := keyed("", "together"), keyed("", "together")
+// While the version before answers, this one waits.
+func TestVersionBeforeAtTheSameMoment(t *testing.T) {
+	t.Parallel()
+	db := database(t)
+	for _, form := range forms {
+		together(t, db, fmt.Sprintf(form, "together"))
+	}
+}
+
+// forms are those in which a key may come.
+var forms = []string{"%s", `"%s in quotation marks"`, `"\"%s\", escaped: \\"`, `"%s, too";from=proxy`}
+
+func together(t *testing.T, db *pgxpool.Pool, header string) {
+	t.Helper()
+	p, late := headed(t, header), headed(t, header)
 	over := make(chan error, 1)
 	var group errgroup.Group
 	_, err := before(t.Context(), db, p, func() {
 		group.Go(func() error {
-			err := placeAt(t.Context(), db, now, late)
+			err := placeAt(t.Context(), db, time.Now(), late)
 			over <- err
 			return err
 		})
@@ -311,7 +391,10 @@ func TestVersionBefore(t *testing.T) {
 	if err := group.Wait(); err != nil && !postgres.Contended(err) {
 		t.Fatal(err)
 	}
-	if got := young(late); got != p.answered() {
-		t.Errorf("answered %s, and %s by the version before", got, p.answered())
+	if err := placeAt(t.Context(), db, time.Now(), late); err != nil {
+		t.Fatal(err)
+	}
+	if got := late.answered(); got != p.answered() {
+		t.Errorf("%s is answered %s, and %s by the version before", header, got, p.answered())
 	}
 }

@@ -55,7 +55,7 @@ func keyed(caller, key string) *placement {
 	}
 	o, placed := Place(terms, time.Now())
 	return &placement{
-		order: o, event: event.New(Name, o.PlacedAt, o.OrderID.String(), placed), key: idempotencyKey{caller, key},
+		order: o, event: event.New(Name, o.PlacedAt, o.OrderID.String(), placed), key: idempotencyKey{caller, key}, header: key,
 		answer: remembered{RequestHash: []byte(key), OrderID: o.OrderID, Response: []byte(`"` + o.OrderID.String() + `"`)},
 	}
 }

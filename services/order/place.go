@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/labstack/echo/v4"
 
 	"orderflow/pkg/event"
@@ -22,7 +23,7 @@ import (
 type placeRequest struct {
 	CustomerID      string        `json:"customer_id"`
 	Currency        string        `json:"currency"` // by ISO 4217
-	Items           []placeItem   `json:"items"`
+	Items           placeItems    `json:"items"`
 	PaymentMethod   string        `json:"payment_method"` // what the gateway knows it by
 	ShippingAddress event.Address `json:"shipping_address"`
 }
@@ -32,6 +33,37 @@ type placeItem struct {
 	ProductID string        `json:"product_id"`
 	Quantity  int64         `json:"quantity"`
 	UnitPrice *event.Amount `json:"unit_price"`
+}
+
+// placeItems are the items of a request. No more are kept than it takes to see that there are too many: an item in memory is much larger than
+// "{}" is.
+type placeItems []placeItem
+
+// UnmarshalJSONFrom reads the items up to the first that is too many, and passes over the others.
+func (items *placeItems) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	if dec.PeekKind() != '[' {
+		return errors.ErrUnsupported // then it is read as any list
+	}
+	if _, err := dec.ReadToken(); err != nil {
+		return err
+	}
+	*items = placeItems{}
+	for dec.PeekKind() != ']' {
+		if err := items.next(dec); err != nil {
+			return err
+		}
+	}
+	_, err := dec.ReadToken()
+	return err
+}
+
+func (items *placeItems) next(dec *jsontext.Decoder) error {
+	n := len(*items)
+	if n > event.MaxItems {
+		return dec.SkipValue()
+	}
+	*items = append(*items, placeItem{})
+	return json.UnmarshalDecode(dec, &(*items)[n])
 }
 
 // items are those of an order, and which prices are missing.
@@ -71,6 +103,7 @@ type placement struct {
 	order  Order
 	event  *event.Event
 	key    idempotencyKey
+	header string // that the key came in
 	answer remembered
 	first  *remembered // the answer that was given before, if the key was used
 }
@@ -80,7 +113,7 @@ func (a api) place(c echo.Context) error {
 	if err := a.gate.enter(c.Request().Context()); err != nil {
 		return err
 	}
-	key, err := readKey(c)
+	key, header, err := readKey(c)
 	if err != nil {
 		return err
 	}
@@ -98,7 +131,7 @@ func (a api) place(c echo.Context) error {
 		return err
 	}
 	p := &placement{
-		order: o, event: firstEvent(c, o.PlacedAt, placed), key: key, answer: remembered{OrderID: o.OrderID, Response: response},
+		order: o, event: firstEvent(c, o.PlacedAt, placed), key: key, header: header, answer: remembered{OrderID: o.OrderID, Response: response},
 	}
 	if key.key != "" {
 		canonical, err := request.canonical()
@@ -134,11 +167,23 @@ func (a api) commit(ctx context.Context, p *placement) error {
 	if !postgres.NoPartition(err) {
 		return err
 	}
-	_, err, _ = a.making.Do(answerDays.Table, func() (any, error) { return answerDays.Make(ctx, a.db) })
-	if err != nil {
+	if err := a.makeDays(ctx); err != nil {
 		return err
 	}
 	return a.placing.Do(ctx, p)
+}
+
+// makeTimeout is how long clients wait for the days of answers to be made.
+const makeTimeout = 5 * time.Second
+
+// makeDays makes the days of answers, once for all who want them at the moment. They go on wanting them when the first one has gone.
+func (a api) makeDays(ctx context.Context) error {
+	_, err, _ := a.making.Do(answerDays.Table, func() (any, error) {
+		ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), makeTimeout)
+		defer stop()
+		return answerDays.Make(ctx, a.db)
+	})
+	return err
 }
 
 // placeAll makes orders, their events and their answers true together. For those whose key was used before it does nothing but say

@@ -3,9 +3,13 @@ package order
 import (
 	"errors"
 	"net/http"
+	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/go-json-experiment/json"
 
 	"orderflow/pkg/event"
 	"orderflow/pkg/httpapi"
@@ -66,5 +70,58 @@ func TestCallerOfAnotherCustomer(t *testing.T) {
 	err := api{gate: new(gate)}.place(c)
 	if problem, is := errors.AsType[*httpapi.Problem](err); !is || problem.Status != http.StatusForbidden || !strings.Contains(problem.Detail, `"customer-1"`) {
 		t.Errorf("want a problem 403, got %v", err)
+	}
+}
+
+// An order of very many items takes no more memory than its body accounts for.
+func TestVeryManyItems(t *testing.T) {
+	c := request([]byte(strings.Replace(goodOrder, `"items":[`, `"items":[`+strings.Repeat("{},", 349_000), 1)))
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	_, _, err := readTerms(c)
+	runtime.ReadMemStats(&after)
+	if err == nil {
+		t.Error("it was taken")
+	}
+	if n := (after.TotalAlloc - before.TotalAlloc) >> 20; n > 5 {
+		t.Errorf("%d MiB for a body of 1 MiB", n)
+	}
+}
+
+// The items are read as any list is, up to the first that is too many.
+func TestItemsAreReadAsAList(t *testing.T) {
+	for _, text := range []string{
+		"null", "[]", "[null]", `[{"quantity":1},{"quantity":2}]`, "{}", `"x"`, "7", "true", "", "[", "[{}", "[{},", "[{}}", "[,]", "[{},]", "[5]",
+		`[{},{"quantity":"1"}]`, `[{},{"quantity":1.5}]`, `[{},{"price":1}]`, `[{"quantity":1,"quantity":2}]`, `[{},{"unit_price":1}]`,
+		`[{"unit_price":"1,5"}]`, `[{"unit_price":"99999999999999999999"}]`, `[{"product_id":"` + "\xff" + `"}]`,
+	} {
+		var want struct {
+			Items []placeItem `json:"items"`
+		}
+		got := placeRequest{Items: placeItems{{Quantity: 5}}}
+		want.Items = []placeItem{{Quantity: 5}}
+		body := []byte(`{"items":` + text + `}`)
+		wantErr, err := httpapi.Decode(body, &want), httpapi.Decode(body, &got)
+		if !reflect.DeepEqual(err, wantErr) {
+			t.Errorf("%s: %v, want %v", body, err, wantErr)
+		}
+		if err == nil && !reflect.DeepEqual([]placeItem(got.Items), want.Items) {
+			t.Errorf("%s is read as %+v, want %+v", body, got.Items, want.Items)
+		}
+	}
+}
+
+func TestItemsThatAreTooMany(t *testing.T) {
+	for _, c := range []struct{ rest, pointer string }{
+		{"", ""}, {`,{"a":[{}]},5,null`, ""}, {",}", "/items"}, {",{},{]", "/items/502"},
+	} {
+		var got placeRequest
+		body := `{"items":[` + strings.Repeat(`{"quantity":1},`, event.MaxItems) + "{}" + c.rest + "]}"
+		switch err := json.Unmarshal([]byte(body), &got); {
+		case c.pointer == "" && (err != nil || len(got.Items) != event.MaxItems+1):
+			t.Errorf("%q: %d items, %v", c.rest, len(got.Items), err)
+		case c.pointer != "" && (err == nil || !slices.Equal(pointers(event.JSONError("", err)), []string{c.pointer})):
+			t.Errorf("%q: %v, want it at %s", c.rest, err, c.pointer)
+		}
 	}
 }

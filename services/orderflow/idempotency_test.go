@@ -244,3 +244,18 @@ func TestDaysOfAnswers(t *testing.T) {
 		t.Errorf("%d days are left", n)
 	}
 }
+
+// What the version before noted, under the header as it came, is the answer here, too.
+func TestHeaderAsTheVersionBeforeNotedIt(t *testing.T) {
+	t.Parallel()
+	env := *devtest.New(t)
+	p := serve(t, env)
+	const header = `Idempotency-Key: "key";by=proxy`
+	first := place(t, p.client, goodOrder("customer-of-both"), header)
+	execute(t, env, `INSERT INTO orders.idempotency_keys (key, request_hash, order_id, response)
+		SELECT '"key";by=proxy', request_hash, order_id, response FROM orders.answers`)
+	execute(t, env, "DELETE FROM orders.answers")
+	if again := place(t, p.client, goodOrder("customer-of-both"), header); again.OrderID != first.OrderID {
+		t.Errorf("the order is %s, and then %s", first.OrderID, again.OrderID)
+	}
+}
