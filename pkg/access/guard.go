@@ -1,6 +1,7 @@
 package access
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -52,6 +53,7 @@ func (a *Access) admit(c echo.Context, scope httpapi.Scope, now time.Time) error
 		return a.invalidToken(c, err)
 	}
 	httpapi.SetCaller(c, &who.Caller)
+	httpapi.SetAgain(c, func() *httpapi.Caller { return a.again(c.Request().Context(), token) })
 	if who.limit != nil {
 		if after := who.limit.take(c.Response().Header(), now); after > 0 {
 			return a.tooMany(who, after)
@@ -61,6 +63,15 @@ func (a *Access) admit(c echo.Context, scope httpapi.Scope, now time.Time) error
 		return a.noScope(c, who, scope)
 	}
 	return nil
+}
+
+// again finds out whose a token is that was good before; nil is nobody.
+func (a *Access) again(ctx context.Context, token string) *httpapi.Caller {
+	who, err := a.identify(ctx, token, time.Now())
+	if err != nil {
+		return nil
+	}
+	return &who.Caller
 }
 
 func (a *Access) count(reason string) { a.cfg.Refusals.WithLabelValues(reason).Inc() }

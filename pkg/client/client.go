@@ -57,7 +57,7 @@ func WithSilence(d time.Duration) Option { return func(c *Client) { c.silence = 
 func New(baseURL string, options ...Option) (*Client, error) {
 	u, err := url.Parse(baseURL)
 	if err != nil {
-		return nil, fmt.Errorf("the address of orderflow: %w", err)
+		return nil, fmt.Errorf("the address of orderflow must be like \"http://127.0.0.1:8080\": %w", err)
 	}
 	if u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 		return nil, fmt.Errorf("the address of orderflow must be like \"http://127.0.0.1:8080\", is %q", u.Redacted())

@@ -41,7 +41,7 @@ type Address struct {
 	City       string `json:"city"`
 	Region     string `json:"region,omitempty"`
 	PostalCode string `json:"postal_code"`
-	Country    string `json:"country"`
+	Country    string `json:"country"` // As the carrier wants it, such as "GB"; nothing here reads it.
 }
 
 // Subject is the order's id.

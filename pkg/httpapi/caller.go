@@ -24,7 +24,10 @@ func (c *Caller) Serves(customer string) bool {
 	return c.Customers == nil || slices.Contains(c.Customers, customer)
 }
 
-const callerKey = "orderflow.caller"
+const (
+	callerKey = "orderflow.caller"
+	againKey  = "orderflow.caller.again"
+)
 
 // SetCaller notes who sent a request.
 func SetCaller(c echo.Context, caller *Caller) { c.Set(callerKey, caller) }
@@ -35,4 +38,18 @@ func CallerOf(c echo.Context) *Caller {
 		return caller
 	}
 	return Anybody
+}
+
+// SetAgain notes how to find out later who it is that sent a request; nil is somebody who is not let in any more.
+func SetAgain(c echo.Context, again func() *Caller) { c.Set(againKey, again) }
+
+// Unchanged tells whether who sent a request may still do what it could then. A handler that lasts asks before it tells more: keys are revoked, tokens
+// expire.
+func Unchanged(c echo.Context) bool {
+	again, known := c.Get(againKey).(func() *Caller)
+	if !known {
+		return true
+	}
+	was, is := CallerOf(c), again()
+	return is != nil && was.Name == is.Name && slices.Equal(was.Scopes, is.Scopes) && slices.Equal(was.Customers, is.Customers)
 }

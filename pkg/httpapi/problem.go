@@ -73,6 +73,8 @@ func problemOf(err error) *Problem {
 		return invalidFields(http.StatusUnprocessableEntity, fields...)
 	case errors.As(err, &field):
 		return invalidFields(http.StatusUnprocessableEntity, field)
+	case errors.Is(err, echo.ErrNotFound):
+		return NewProblem(http.StatusNotFound, "there is no such path; /docs shows those that there are")
 	case errors.As(err, &fromEcho):
 		return NewProblem(fromEcho.Code, "%v", fromEcho.Message)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):

@@ -12,7 +12,7 @@ const schemas = new URL(process.env.SCHEMAS ?? '../../pkg/event/schemas/', impor
 const remembered = 100_000; // ids of events
 
 const wanted = process.argv[2] === undefined ? Infinity : Number(process.argv[2]);
-if (!process.env.AMQP_URL || !(wanted > 0)) {
+if (!/^amqps?:\/\/[^/]/.test(process.env.AMQP_URL ?? '') || !(wanted > 0)) {
   console.error('usage: AMQP_URL=amqp://user:password@host:5672/vhost node listener.mjs [ORDERS]');
   process.exit(2);
 }

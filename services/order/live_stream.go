@@ -59,7 +59,10 @@ func (a api) streamEvents(c echo.Context, id uuid.UUID) error {
 	header.Set(echo.HeaderCacheControl, "no-store")
 	header.Set("X-Accel-Buffering", "no") // a proxy that heeds it passes events on as they come
 	c.Response().WriteHeader(http.StatusOK)
-	s := &stream{out: c.Response(), control: http.NewResponseController(c.Response()), limit: writeLimit, has: has}
+	s := &stream{
+		out: c.Response(), control: http.NewResponseController(c.Response()), limit: writeLimit, has: has,
+		allowed: func() bool { return httpapi.Unchanged(c) },
+	}
 	err = s.follow(c.Request().Context(), w, timeline)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		a.live.metrics.cut.Inc()
@@ -76,6 +79,7 @@ type stream struct {
 	control *http.ResponseController
 	limit   time.Duration // for the client to take what is sent
 	has     cursor        // what the client has
+	allowed func() bool   // tells whether the client may still listen
 }
 
 // follow sends what the client lacks of a timeline, and then what comes, until the order has ended, the client has gone or the server stops.
@@ -84,7 +88,7 @@ func (s *stream) follow(ctx context.Context, w *watcher, timeline []moment) erro
 	heartbeat, enough := time.NewTicker(heartbeatEvery), time.NewTimer(longestStream-rand.N(longestStream/5))
 	defer heartbeat.Stop()
 	defer enough.Stop()
-	for {
+	for s.allowed() {
 		now, changed := w.known()
 		if len(now) > len(timeline) {
 			timeline = now
@@ -112,6 +116,7 @@ func (s *stream) follow(ctx context.Context, w *watcher, timeline []moment) erro
 			return nil
 		}
 	}
+	return nil
 }
 
 // quiet tells whether the order has ended, and for how long more events are still expected if none comes.

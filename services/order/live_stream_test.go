@@ -65,7 +65,7 @@ func followed(t *testing.T, w *watcher, limit time.Duration, timeline []moment) 
 	client, server := net.Pipe()
 	ended := make(chan error, 1)
 	h := http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
-		s := &stream{out: out, control: http.NewResponseController(out), limit: limit}
+		s := &stream{out: out, control: http.NewResponseController(out), limit: limit, allowed: func() bool { return true }}
 		ended <- s.follow(r.Context(), w, timeline)
 	})
 	p := pipes{make(chan net.Conn, 1), make(chan struct{})}

@@ -44,7 +44,7 @@ More orders than the services can end soon are refused with 503 until some of th
 		Params: []httpapi.Param{
 			{
 				In: httpapi.InHeader, Name: "Idempotency-Key", Schema: &jsonschema.Schema{Type: "string", MinLength: new(1), MaxLength: new(2*maxKey + 2)},
-				Description: "The same key with the same order gives the first answer again, for 24 hours; with another order it is refused with 422. Up to 255 " +
+				Description: "The same key with the same order gives the first answer again, for 24 hours, the order as it was placed, or with `Prefer: wait` as it is then; with another order it is refused with 422. Up to 255 " +
 					"characters, as a string of Structured Fields, `\"8e03978e-40d5-43e8-bc93-6894a57f9324\"`, or without the quotation marks.",
 			},
 			httpapi.PreferWait, httpapi.TraceContext,
@@ -123,7 +123,7 @@ data: {"id":"0198f0e4-7c1b-7d50-8f2a-6a1d7d1c0001","type":"OrderPlaced","source"
 ` + "```" + `
 
 Who lost the connection says the last id that it has seen as ` + "`Last-Event-ID`" + `, as an ` + "`EventSource`" + ` does, and gets what came after. When the order has ended and nothing
-more comes, the server closes the stream; who comes back after that gets 204, upon which an ` + "`EventSource`" + ` stops. Who reads too slowly is cut off, and may come back likewise.`,
+more has come for five seconds, the server closes the stream; who comes back after that gets 204, upon which an ` + "`EventSource`" + ` stops. Who reads too slowly is cut off, and may come back likewise.`,
 		Params: []httpapi.Param{
 			httpapi.OrderInPath,
 			{

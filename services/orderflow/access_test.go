@@ -153,6 +153,9 @@ func TestAccess(t *testing.T) {
 	}
 	t.Run("customers", func(t *testing.T) { testCustomers(t, p.client, ring, tokens) })
 	t.Run("revoked", func(t *testing.T) {
+		stuck := goodOrder("customer-mine")
+		stuck.PaymentMethod = "pm_down"
+		stream := hold(t, p.client, place(t, p.client, stuck, ring.header("restricted")).OrderID, ring.header("restricted"))
 		ring.entries = slices.DeleteFunc(ring.entries, func(e access.Entry) bool { return e.Name == "restricted" })
 		ring.write()
 		eventually(t, "the key is revoked", func() error {
@@ -163,6 +166,9 @@ func TestAccess(t *testing.T) {
 		})
 		if a := p.call(t, http.MethodGet, "/v1/stock", nil, ring.header("all")); a.status != http.StatusOK {
 			t.Errorf("another key: %s", a)
+		}
+		if heard := devtest.Receive(t, limit, "the end of the stream of a key that was revoked", stream); !strings.Contains(heard, "OrderPlaced") {
+			t.Errorf("the stream said %q", heard)
 		}
 	})
 	t.Run("bench", func(t *testing.T) {
@@ -181,6 +187,29 @@ func TestAccess(t *testing.T) {
 		}
 	}
 	ring.expectNoKeys(p.log.String() + metrics)
+}
+
+// hold listens to an order. It returns what was heard, when the stream has ended.
+func hold(t *testing.T, c *client, order, header string) <-chan string {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.base+"/v1/orders/"+order+"/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name, value, _ := strings.Cut(header, ": ")
+	request.Header.Set(name, value)
+	request.Header.Set("Accept", "text/event-stream")
+	answer, err := (&http.Client{Transport: c.http.Transport}).Do(request) // without its limit of time
+	if err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatalf("%+v, %v", answer, err)
+	}
+	heard := make(chan string, 1)
+	go func() {
+		defer answer.Body.Close()
+		text, _ := io.ReadAll(answer.Body)
+		heard <- string(text)
+	}()
+	return heard
 }
 
 // nameOf makes the name of a key of a scope.

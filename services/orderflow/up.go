@@ -148,6 +148,7 @@ const welcome = `
 orderflow is up. Ctrl-C stops it; the data stays.
 
   REST API             %[1]s
+  Documentation        %[1]s/docs
   RabbitMQ management  %[2]s   user %[3]s, password %[4]s
   RabbitMQ             %[6]s
   Postgres             %[5]s
@@ -165,6 +166,7 @@ Place a first order, and see what becomes of it (its id is in the answer):
 Look for dead letters, and prove that everything adds up, from another terminal:
 
   export AMQP_URL='%[6]s' DATABASE_URL='%[5]s'
+  export RABBITMQ_MANAGEMENT_URL='%[8]s'
   %[7]s dlq list
   %[7]s verify
 
@@ -178,7 +180,7 @@ func printWelcome(w io.Writer, cfg config, api string) {
 		u.User = nil
 		management = u.String()
 	}
-	fmt.Fprintf(w, welcome, api, management, user, password, cfg.DatabaseURL, cfg.AMQPURLs[0], os.Args[0])
+	fmt.Fprintf(w, welcome, api, management, user, password, cfg.DatabaseURL, cfg.AMQPURLs[0], os.Args[0], cfg.ManagementURL)
 }
 
 // runCommand runs a command with everything's addresses in its environment. Its exit code becomes this program's.
