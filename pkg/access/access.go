@@ -55,6 +55,7 @@ func Open(ctx context.Context, cfg Config) (*Access, error) {
 		if err != nil {
 			return nil, err
 		}
+		a.tellKeys("callers are let in by their API keys", time.Now())
 	}
 	if cfg.Issuer != nil {
 		var err error
@@ -154,10 +155,29 @@ func (a *Access) takeOver(text []byte) error {
 	}
 	a.keys.Store(&keys)
 	if a.text != nil {
-		a.cfg.Log.Info("the keys have changed", "file", a.cfg.KeysFile, "keys", len(keys))
+		a.tellKeys("the keys have changed", time.Now())
 	}
 	a.text = text
 	return nil
+}
+
+// tellKeys logs how many keys there are, and warns if none of them lets anybody in.
+func (a *Access) tellKeys(what string, now time.Time) {
+	keys, expired := *a.keys.Load(), 0
+	for _, k := range keys {
+		if k.expired(now) {
+			expired++
+		}
+	}
+	log := a.cfg.Log.With("file", a.cfg.KeysFile, "keys", len(keys), "expired", expired)
+	switch {
+	case expired < len(keys):
+		log.Info(what)
+	case a.cfg.Issuer != nil:
+		log.Warn("no API key is good: only tokens of the issuer let anybody in")
+	default:
+		log.Warn("no API key is good: nobody gets in; orderflow key new makes keys")
+	}
 }
 
 func readKeys(name string, text []byte) ([]*key, error) {

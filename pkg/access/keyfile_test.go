@@ -48,35 +48,41 @@ func TestParseKeysRefuses(t *testing.T) {
 	t.Parallel()
 	const good = "  - {name: a, hash: HASH, scopes: [ops]"
 	for text, want := range map[string]string{
-		"":                                                                        `the file is empty`,
-		"# nothing":                                                               `the file is empty`,
-		"keys:":                                                                   `line 1: the file is one list`,
-		"keys: {}":                                                                `line 1: the file is one list`,
-		"keys: []\nmore: 1":                                                       `line 1: the file is one list`,
-		"- name: a":                                                               `line 1: the file is one list`,
-		"keys: [a]":                                                               `line 1: an entry has fields: name, hash`,
-		"keys:\n  - [":                                                            `did not find`,
-		"keys:\n" + good + ", scope: x}":                                          `line 2: there is no field "scope": the fields are name, hash, customers`,
-		"keys:\n" + good + ", name: b}":                                           `line 2: .*already defined`,
-		"keys:\n" + good + ", customers: }":                                       `line 2: customers has no value: give it one, or leave it out`,
-		"keys:\n" + good + ", customers: null}":                                   `line 2: customers has no value`,
+		"":                                `the file is empty`,
+		"# nothing":                       `the file is empty`,
+		"keys:":                           `line 1: the file is one list`,
+		"keys: {}":                        `line 1: the file is one list`,
+		"keys: []\nmore: 1":               `line 1: the file is one list`,
+		"- name: a":                       `line 1: the file is one list`,
+		"keys: [a]":                       `line 1: an entry has fields: name, hash`,
+		"keys:\n  - [":                    `did not find`,
+		"keys:\n" + good + ", scope: x}":  `line 2: key "a": there is no field "scope": did you mean scopes\?$`,
+		"keys:\n" + good + ", colour: x}": `line 2: key "a": there is no field "colour": the fields are name, hash, customers`,
+		"keys:\n" + good + ", orderflow_SECRET: x}":                               `there is no field "orderflow_…"`,
+		"keys:\n" + good + ", rate: orderflow_SECRET}":                            `must be a number of requests a second, is "orderflow_…"`,
+		"keys:\n  - {name: a, key: orderflow_SECRET, scopes: [ops]}":              `^line 2: key "a": there is no field "key": did you mean hash\?$`,
+		"keys:\n  - {name: a, hash: HASH, scopes: ops}":                           `scopes must be a list, such as .*, is "ops"$`,
+		"keys:\n  - {name: {a: b}, hash: HASH, scopes: [ops]}":                    `name must be text, is a set of fields$`,
+		"keys:\n" + good + ", name: b}":                                           `line 2: key "a": name is there twice, first on line 2`,
+		"keys:\n" + good + ", customers: }":                                       `line 2: key "a": customers has no value: give it one, or leave it out`,
+		"keys:\n" + good + ", customers: null}":                                   `line 2: key "a": customers has no value`,
 		"keys:\n" + good + ", customers: []}":                                     `key "a": customers is empty: leave it out`,
 		"keys:\n" + good + ", customers: ['']}":                                   `customer "" is not the id of a customer`,
 		"keys:\n" + good + ", customers: [~]}":                                    `customers is empty`,
-		"keys:\n" + good + ", customers: a}":                                      `line 2: .*cannot unmarshal`,
+		"keys:\n" + good + ", customers: a}":                                      `customers must be a list, such as \[customer-1\], is "a"$`,
 		"keys:\n" + good + ", rate: 0}":                                           `rate and burst are more than 0`,
 		"keys:\n" + good + ", rate: -1}":                                          `rate -1 is not more than 0`,
 		"keys:\n" + good + ", rate: .nan}":                                        `rate NaN is not more than 0`,
 		"keys:\n" + good + ", rate: .inf}":                                        `rate \+Inf is not more than 0`,
-		"keys:\n" + good + ", rate: fast}":                                        `line 2: .*cannot unmarshal`,
+		"keys:\n" + good + ", rate: fast}":                                        `^line 2: key "a": rate must be a number of requests a second, is "fast"$`,
 		"keys:\n" + good + ", burst: 5}":                                          `burst is of no use without rate`,
 		"keys:\n" + good + ", expires: soon}":                                     `expires "soon" is neither a date such as 2027-01-31`,
 		"keys:\n" + good + ", expires: ''}":                                       `expires has no value`,
-		"keys:\n  - {name: a, hash: HASH}":                                        `key "a": scopes are missing: they are some of \["orders:read"`,
+		"keys:\n  - {name: a, hash: HASH}":                                        `key "a": scopes are missing: they are some of orders:read, orders:write, stock:write, ops$`,
 		"keys:\n  - {name: a, hash: HASH, scopes: []}":                            `scopes are missing`,
-		"keys:\n  - {name: a, hash: HASH, scopes: [orders]}":                      `there is no scope "orders": they are \["orders:read"`,
+		"keys:\n  - {name: a, hash: HASH, scopes: [orders]}":                      `there is no scope "orders": the scopes are orders:read, orders:write, stock:write, ops$`,
 		"keys:\n  - {name: a, hash: HASH, scopes: ['']}":                          `there is no scope ""`,
-		"keys:\n  - {hash: HASH, scopes: [ops]}":                                  `key "without a name": name "" is not 1 to 64 letters`,
+		"keys:\n  - {hash: HASH, scopes: [ops]}":                                  `key without a name: name "" is not 1 to 64 letters`,
 		"keys:\n  - {name: 'oidc:a', hash: HASH, scopes: [ops]}":                  `name "oidc:a" is not 1 to 64 letters`,
 		"keys:\n  - {name: orderflow_SECRET, hash: HASH, scopes: [ops]}":          `the name begins as a key does`,
 		"keys:\n  - {name: a, hash: [HASH, OTHER], scopes: [ops]}":                ``,
@@ -107,6 +113,37 @@ func TestParseKeysRefuses(t *testing.T) {
 		} else if strings.Contains(err.Error(), "SECRET") {
 			t.Errorf("%q: the error tells the key: %v", text, err)
 		}
+	}
+}
+
+// All faults are told, each with the line of its field, and nothing that only follows from another.
+func TestParseKeysTellsAll(t *testing.T) {
+	t.Parallel()
+	_, err := parseKeys([]byte("keys:\n  - name: a\n    hash: " + hashA + "\n    customer: [c]\n    rate: fast\n    burst: 5\n    scope: [ops]\n  - hash: " + hashA + "\n    name: a\n    scopes:\n      - all\n"))
+	want := `5 faults:
+  line 4: key "a": there is no field "customer": did you mean customers?
+  line 5: key "a": rate must be a number of requests a second, is "fast"
+  line 7: key "a": there is no field "scope": did you mean scopes?
+  line 9: key "a": another key has this name; callers are told apart by it: two keys of one caller are one entry, with a list as hash
+  line 10: key "a": there is no scope "all": the scopes are orders:read, orders:write, stock:write, ops`
+	if err == nil || err.Error() != want {
+		t.Errorf("%v\nwant %s", err, want)
+	}
+	_, err = parseKeys([]byte("keys:" + strings.Repeat("\n  - x", 13)))
+	if err == nil || strings.Count(err.Error(), "line ") != 10 || !strings.HasSuffix(err.Error(), "\n  and 3 more") {
+		t.Errorf("13 faults: %v", err)
+	}
+}
+
+func TestOpenTellsHowManyKeys(t *testing.T) {
+	t.Parallel()
+	old := entry("old", "b")
+	old.Expires = "2020-01-01"
+	if log := open(t, Config{}, entry("a", "a"), old).log.String(); !strings.Contains(log, "level=INFO") || !strings.Contains(log, "keys=2 expired=1") {
+		t.Errorf("two keys, one of which has expired: %s", log)
+	}
+	if log := open(t, Config{}, old).log.String(); !strings.Contains(log, "level=WARN") || !strings.Contains(log, "nobody gets in") {
+		t.Errorf("no key that is good: %s", log)
 	}
 }
 

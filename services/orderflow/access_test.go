@@ -395,7 +395,7 @@ func TestOpenToAnybody(t *testing.T) {
 // key new makes a key that counts when its entry is in the file, and says it nowhere else.
 func TestKeyNew(t *testing.T) {
 	t.Parallel()
-	entry, said, code := call(t, nil, "key", "new", "shop", "--scope", "orders:read", "--scope", "stock:write", "--customer", "a", "--rate", "5", "--expires", "2999-12-31")
+	entry, said, code := call(t, nil, "key", "new", "shop", "--scope", "orders:read,orders:write", "--scope", "stock:write", "--customer", "a", "--rate", "5", "--expires", "2999-12-31")
 	_, key, _ := strings.Cut(strings.TrimSpace(said), "once: ")
 	if code != 0 || !strings.HasPrefix(key, "orderflow_") || !strings.Contains(entry, access.HashOf(key)) || strings.Contains(entry, key) {
 		t.Fatalf("%d\n%s\n%s", code, entry, said)
@@ -418,6 +418,7 @@ func TestKeyNew(t *testing.T) {
 	for _, wrong := range [][]string{
 		{"new"}, {"new", "a"}, {"new", "a b", "--scope", "ops"}, {"new", "a", "--scope", "all"}, {"new", "a", "--scope", "ops", "--rate", "0"},
 		{"new", "a", "--scope", "ops", "--burst", "5"}, {"new", "a", "--scope", "ops", "--customer", ""}, {"new", "a", "--scope", "ops", "--expires", "soon"}, {"old"},
+		{"new", "a", "--scope", "ops", "--expires", "2020-01-01"}, {"new", "a", "--scope", "ops,all"}, {"new", "a", "--scope", ""},
 	} {
 		if out, said, code := call(t, nil, append([]string{"key"}, wrong...)...); code != 2 || out != "" || said == "" {
 			t.Errorf("key %q: exit code %d, %q, %q", wrong, code, out, said)

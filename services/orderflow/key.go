@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -38,7 +39,7 @@ key, take the old hash out.
 Scopes: orders:read (and stock), orders:write, stock:write, ops (metrics).`,
 		Example: `  echo keys: >keys.yaml
   orderflow key new metrics --scope ops >>keys.yaml
-  orderflow key new shop --scope orders:read --scope orders:write
+  orderflow key new shop --scope orders:read,orders:write
   orderflow key new customer-1 --scope orders:read --customer customer-1 --rate 5 --burst 20 --expires 2027-01-31`,
 		Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -49,7 +50,7 @@ Scopes: orders:read (and stock), orders:write, stock:write, ops (metrics).`,
 			return makeKey(cmd, e, asJSON)
 		},
 	}
-	cmd.Flags().StringArrayVar(&e.Scopes, "scope", nil, "what the key is allowed to; may be repeated")
+	cmd.Flags().StringSliceVar(&e.Scopes, "scope", nil, "what the key is allowed to; may be repeated, or be some with commas between them")
 	cmd.Flags().StringArrayVar(&e.Customers, "customer", nil, "a customer whose orders it is for; may be repeated (all customers)")
 	cmd.Flags().Float64Var(&e.Rate, "rate", 0, "requests a second (RATE_LIMIT)")
 	cmd.Flags().IntVar(&e.Burst, "burst", 0, "requests at once, after a pause (those of one second)")
@@ -62,7 +63,7 @@ Scopes: orders:read (and stock), orders:write, stock:write, ops (metrics).`,
 func makeKey(cmd *cobra.Command, e access.Entry, asJSON bool) error {
 	key := access.NewKey()
 	e.Hash = access.Hashes{access.HashOf(key)}
-	if err := e.Check(); err != nil {
+	if err := e.CheckNew(time.Now()); err != nil {
 		return usagef("%w", err)
 	}
 	if asJSON {
