@@ -152,6 +152,15 @@ func TestAccess(t *testing.T) {
 		t.Run(r.Method+" "+r.Path, func(t *testing.T) { testRouteAccess(t, p.client, ring, tokens, r) })
 	}
 	t.Run("customers", func(t *testing.T) { testCustomers(t, p.client, ring, tokens) })
+	t.Run("bench", func(t *testing.T) {
+		with := append(benchSettings(p), "ORDERFLOW_KEY="+ring.keys["all"])
+		if out, errs, code := call(t, with, "bench", "--orders", "10", "--clients", "2", "--warmup", "0"); code != 0 {
+			t.Errorf("with a key: exit code %d\n%s%s", code, out, errs)
+		}
+		if out, errs, code := call(t, benchSettings(p), "bench", "--orders", "10"); code != 1 || !strings.Contains(errs, "401") {
+			t.Errorf("without one: exit code %d\n%s%s", code, out, errs)
+		}
+	})
 	t.Run("revoked", func(t *testing.T) {
 		stuck := goodOrder("customer-mine")
 		stuck.PaymentMethod = "pm_down"
@@ -169,15 +178,6 @@ func TestAccess(t *testing.T) {
 		}
 		if heard := devtest.Receive(t, limit, "the end of the stream of a key that was revoked", stream); !strings.Contains(heard, "OrderPlaced") {
 			t.Errorf("the stream said %q", heard)
-		}
-	})
-	t.Run("bench", func(t *testing.T) {
-		with := append(benchSettings(p), "ORDERFLOW_KEY="+ring.keys["all"])
-		if out, errs, code := call(t, with, "bench", "--orders", "10", "--clients", "2", "--warmup", "0"); code != 0 {
-			t.Errorf("with a key: exit code %d\n%s%s", code, out, errs)
-		}
-		if out, errs, code := call(t, benchSettings(p), "bench", "--orders", "10"); code != 1 || !strings.Contains(errs, "401") {
-			t.Errorf("without one: exit code %d\n%s%s", code, out, errs)
 		}
 	})
 	metrics := string(p.call(t, http.MethodGet, "/metrics", nil, ring.header("all")).body)
