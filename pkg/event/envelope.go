@@ -170,7 +170,7 @@ func (c *Catalog) Decode(body []byte) (*Event, error) {
 	if subject := e.Subject().String(); env.Subject != subject {
 		return nil, fmt.Errorf("%w: %w", ErrInvalid, fieldErrorf("/subject", "is %q, but the data is about %s", env.Subject, subject))
 	}
-	if err := version.conform(env.Data); err != nil {
+	if err := version.conform(env.Data, e.Data); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrInvalid, env.Type, err)
 	}
 	return e, nil

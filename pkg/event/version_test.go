@@ -84,7 +84,7 @@ func TestVersionsThatCannotBe(t *testing.T) {
 		},
 		"no schema": func() {
 			c := NewCatalog("x", NewKind[PaymentProcessed](7, "payment", "x", false)).Against(Schemas)
-			c.Decode([]byte(strings.Replace(wire, "Processed:1", "Processed:7", 1)))
+			c.Decode([]byte(strings.NewReplacer("Processed:1", "Processed:7", `"data":{`, `"data":{ `).Replace(wire)))
 		},
 	} {
 		func() {
@@ -105,7 +105,7 @@ func TestVersionNamesItsFile(t *testing.T) {
 		t.Errorf("%+v, file %s", v, v.File())
 	}
 	var doc struct{ Data json.RawMessage }
-	if err := json.Unmarshal([]byte(wire), &doc); err != nil || v.conform(doc.Data) != nil {
-		t.Errorf("%v, %v", err, v.conform(doc.Data))
+	if err := json.Unmarshal([]byte(wire), &doc); err != nil || v.check(doc.Data) != nil {
+		t.Errorf("%v, %v", err, v.check(doc.Data))
 	}
 }

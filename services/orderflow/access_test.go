@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"path/filepath"
 	"slices"
@@ -336,11 +337,14 @@ func TestMaxRequests(t *testing.T) {
 	t.Parallel()
 	p := run(t, settings(*devtest.New(t), "MAX_REQUESTS=1"), "serve", "inventory")
 	body, rest := io.Pipe()
-	slow, err := http.NewRequestWithContext(t.Context(), http.MethodPut, p.base+"/v1/stock/book", body)
+	reading := make(chan struct{}) // closed when the program wants the body: then the request has got the slot
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got100Continue: func() { close(reading) }})
+	slow, err := http.NewRequestWithContext(ctx, http.MethodPut, p.base+"/v1/stock/book", body)
 	if err != nil {
 		t.Fatal(err)
 	}
 	slow.Header.Set("Content-Type", "application/json")
+	slow.Header.Set("Expect", "100-continue")
 	ended := make(chan error, 1)
 	go func() {
 		response, err := p.http.Do(slow)
@@ -350,6 +354,7 @@ func TestMaxRequests(t *testing.T) {
 		ended <- err
 	}()
 	fmt.Fprint(rest, strings.Repeat(" ", 16<<10), `{"on_hand":`) // more than the client keeps back
+	devtest.Receive(t, limit, "the program to read the slow request", reading)
 	eventually(t, "the slow request has the only slot", func() error {
 		a := p.call(t, http.MethodGet, "/v1/stock", nil)
 		if a.status != http.StatusServiceUnavailable {

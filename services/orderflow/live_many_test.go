@@ -21,7 +21,7 @@ func idle(t testing.TB, address, order string) error {
 		return err
 	}
 	t.Cleanup(func() { conn.Close() })
-	fmt.Fprintf(conn, "GET /v1/orders/%s/events HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n\r\n", order)
+	fmt.Fprintf(conn, "GET /v1/orders/%s/events HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n", order)
 	status, err := bufio.NewReaderSize(io.LimitReader(conn, 64), 64).ReadString('\n')
 	if err != nil || !strings.HasPrefix(status, "HTTP/1.1 200") {
 		return fmt.Errorf("%q, %w", status, err)
