@@ -9,8 +9,9 @@
 //
 // Each version of each type has a JSON Schema (2020-12), the file schemas/<Type>.v<version>.json, made of the Go types by
 // "go run ./services/contracts": that is what readers in other languages go by. [Catalog.Decode] checks what comes in against it, after the
-// checks in Go, which are quicker and tell more. It costs some 20 µs an event; handling one in a batch takes more than ten times as long. What is
-// sent is not checked again, as the payload's own Validate is at least as strict; tests hold all that goes out to the schemas, and to no field more.
+// checks in Go, which are quicker and tell more. That takes some 20 µs an event, a fifth of the CPU time of an order that goes through; so
+// what is byte for byte as Encode would write it, as nearly all of it is, is known by writing it again, in 2 µs. That is sound because what is sent is not
+// checked again, either: the payload's own Validate is at least as strict; tests hold all that goes out to the schemas, and to no field more.
 //
 // Of the libraries there are, github.com/santhosh-tekuri/jsonschema/v6 takes about half the time of github.com/google/jsonschema-go, and
 // tells which value is wrong, where the other names the schema.
