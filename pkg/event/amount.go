@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -76,21 +77,24 @@ func (a Amount) Times(n int64) (Amount, error) {
 }
 
 // String writes a with all its decimals: "39.98", "0.05", "1200".
-func (a Amount) String() string {
-	s := strconv.FormatInt(a.Minor, 10)
-	d := int(a.Decimals)
-	if d == 0 {
-		return s
+func (a Amount) String() string { return string(a.append(nil)) }
+
+// append adds what String writes.
+func (a Amount) append(to []byte) []byte {
+	at, decimals := len(to), int(a.Decimals)
+	to = strconv.AppendInt(to, a.Minor, 10)
+	if decimals == 0 {
+		return to
 	}
-	if len(s) <= d {
-		s = strings.Repeat("0", d-len(s)+1) + s
+	for len(to)-at <= decimals {
+		to = slices.Insert(to, at, '0')
 	}
-	return s[:len(s)-d] + "." + s[len(s)-d:]
+	return slices.Insert(to, len(to)-decimals, '.')
 }
 
 // MarshalJSONTo writes a as a JSON string.
 func (a Amount) MarshalJSONTo(enc *jsontext.Encoder) error {
-	return enc.WriteToken(jsontext.String(a.String()))
+	return enc.WriteValue(append(a.append(append(enc.AvailableBuffer(), '"')), '"'))
 }
 
 // UnmarshalJSONFrom reads a JSON string; a JSON number is refused, since many programs read those as floats.
