@@ -120,7 +120,7 @@ func TestFollowSlowly(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(time.Hour)
+			time.Sleep(time.Hour) // of the bubble's own clock: it takes no time, and is what is tried
 			n++
 		}
 		if n != 2 || len(s.requests) != 2 {
