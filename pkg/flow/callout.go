@@ -8,6 +8,7 @@ import (
 
 	"orderflow/pkg/event"
 	"orderflow/pkg/postgres"
+	"orderflow/pkg/telemetry"
 )
 
 // patience is how long a batch waits for the last of its calls before it goes on without them.
@@ -110,11 +111,13 @@ func (h *callOut[O]) intend(w *worker, jobs []*job) []*called[O] {
 	w.isolate(jobs, func(part []*job) error {
 		ctx, stop := context.WithTimeout(w.hard, statementTimeout)
 		defer stop()
+		ctx, span := w.together(ctx, "intend ", part)
 		var plan func() []Call[O]
 		err := postgres.Transact(ctx, w.service.cfg.DB, func(tx *postgres.Tx) (err error) {
 			plan, err = h.Intend(ctx, tx, eventsOf(part))
 			return err
 		})
+		telemetry.End(span, err)
 		if err != nil {
 			return err
 		}
@@ -137,7 +140,7 @@ func (h *callOut[O]) callAll(w *worker, calls []*called[O]) <-chan *called[O] {
 		}
 		w.later.Go(func() {
 			c.err = protect(func() (err error) {
-				c.outcome, err = guarded(w.hard, h.Guard, c.call)
+				c.outcome, err = guarded(c.within(w.hard), h.Guard, c.call)
 				return err
 			})
 			answers <- c
@@ -236,8 +239,10 @@ func (w *worker) waitOut(refused []*job) []*job {
 	if n == 1 || n%10 == 0 {
 		w.service.cfg.Log.Warn("waiting for an external system", "queue", w.Queue, "messages", len(refused), "error", refused[0].err)
 	}
+	tell(refused, "waits for an external system", refused[0].err)
 	if !sleep(w.soft, backoff(n)) {
 		mark(refused, dropped, errStopping)
+		endSpans(refused)
 		return nil
 	}
 	return refused

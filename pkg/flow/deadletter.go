@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"orderflow/pkg/broker"
+	"orderflow/pkg/telemetry"
 )
 
 // The headers of a message that was sent to a delay queue or to a dead-letter queue.
@@ -61,6 +62,7 @@ func (w *worker) passOn(jobs []*job) (settled []*broker.Delivery) {
 			}
 		}
 		if !sleep(w.soft, backoff(attempt)) {
+			endPassing(jobs, last)
 			return settled
 		}
 	}
@@ -81,17 +83,19 @@ func (w *worker) failedCopy(j *job, now time.Time) broker.Message {
 	}
 	if delays := w.service.cfg.RetryDelays; Classify(j.err) != Permanent && attempts <= int64(len(delays)) {
 		m.Exchange, m.RoutingKey = broker.DelayQueue(w.service.cfg.Catalog.Exchange, delays[attempts-1]), w.Queue
+		w.beginPassing(j, &m)
 		return m
 	}
 	m.Headers[HeaderReason] = reason(j.err)
 	m.Headers[HeaderDeadAt] = now.Format(time.RFC3339Nano)
 	m.Exchange = broker.DeadLetterExchange(w.Queue)
+	w.beginPassing(j, &m)
 	return m
 }
 
 // keepOwn drops all headers but those of the runtime. It is for a message whose headers leave no room for these.
 func keepOwn(headers map[string]any) {
-	own := []string{HeaderQueue, HeaderService, HeaderReason, HeaderError, HeaderAttempts, HeaderFirstFailedAt, HeaderDeadAt, HeaderReplays}
+	own := []string{telemetry.HeaderTraceParent, HeaderQueue, HeaderService, HeaderReason, HeaderError, HeaderAttempts, HeaderFirstFailedAt, HeaderDeadAt, HeaderReplays}
 	maps.DeleteFunc(headers, func(name string, value any) bool {
 		text, isText := value.(string)
 		return !slices.Contains(own, name) || isText && len(text) > maxError
@@ -111,6 +115,10 @@ func (w *worker) passedOn(j *job, copied broker.Message) {
 	metrics := w.service.cfg.Metrics
 	log := w.service.cfg.Log.With("queue", w.Queue, "event_id", j.delivery.ID, "order_id", j.delivery.CorrelationID,
 		"attempts", copied.Headers[HeaderAttempts], "error", copied.Headers[HeaderError])
+	if id := telemetry.TraceID(j.traceParent()); id != "" {
+		log = log.With("trace_id", id)
+	}
+	telemetry.End(j.passing, nil)
 	if cause, dead := copied.Headers[HeaderReason].(string); dead {
 		metrics.deadLetters.WithLabelValues(w.Queue, cause).Inc()
 		w.count("dead_lettered", 1)

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"orderflow/pkg/broker"
 	"orderflow/pkg/event"
@@ -34,6 +36,7 @@ type Config struct {
 	Broker  *broker.Broker
 	Metrics *Metrics
 	Log     *slog.Logger
+	Tracer  trace.Tracer // nil: there are no spans
 	// Others are the subscriptions of the workflow's other services. Their queues are declared too: an event that goes to several
 	// queues would be lost to a service that has not run yet.
 	Others []Subscription
@@ -52,6 +55,9 @@ func (c Config) withDefaults() Config {
 		c.RetryDelays = DefaultRetryDelays
 	}
 	c.Log = cmp.Or(c.Log, slog.Default()).With("service", c.Service)
+	if c.Tracer == nil {
+		c.Tracer = noop.Tracer{}
+	}
 	c.Batch = cmp.Or(c.Batch, 200)
 	c.Prefetch = cmp.Or(c.Prefetch, 2000)
 	c.Linger = cmp.Or(c.Linger, 5*time.Millisecond)

@@ -5,9 +5,12 @@ import (
 	"errors"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"orderflow/pkg/broker"
 	"orderflow/pkg/event"
 	"orderflow/pkg/postgres"
+	"orderflow/pkg/telemetry"
 )
 
 const (
@@ -88,6 +91,15 @@ func (g *Group[R]) work(soft, hard context.Context) {
 	}
 }
 
+// spansOf are those that the requests come from.
+func spansOf[R any](requests []*request[R]) []trace.Span {
+	spans := make([]trace.Span, len(requests))
+	for i, r := range requests {
+		spans[i] = trace.SpanFromContext(r.ctx)
+	}
+	return spans
+}
+
 // close is called when nobody works any more.
 func (g *Group[R]) close() { close(g.gone) }
 
@@ -127,6 +139,8 @@ func (g *Group[R]) commit(ctx context.Context, batch []*request[R]) {
 	err := protect(func() (err error) {
 		limited, stop := context.WithTimeout(ctx, groupTimeout)
 		defer stop()
+		limited, span := telemetry.Together(limited, g.service.cfg.Tracer, "commit requests", spansOf(waiting))
+		defer func() { telemetry.End(span, err) }()
 		messages, err = g.service.transact(limited, func(tx *postgres.Tx) ([]*event.Event, error) { return g.react(limited, tx, what) })
 		return err
 	})

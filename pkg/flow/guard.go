@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/sony/gobreaker/v2"
+	"go.opentelemetry.io/otel/trace"
+
+	"orderflow/pkg/telemetry"
 )
 
 // The circuit breaker opens when at least half of the latest calls, and at least manyCalls of them, had no answer. Where fewer may be
@@ -64,10 +67,11 @@ func guarded[T any](ctx context.Context, g *Guard, f func(context.Context) (T, e
 	case <-ctx.Done():
 		return result, ctx.Err()
 	}
-	_, err = g.breaker.Execute(func() (any, error) {
+	_, err = g.breaker.Execute(func() (_ any, err error) {
 		limited, stop := context.WithTimeout(ctx, g.timeout)
 		defer stop()
-		var err error
+		limited, span := telemetry.Start(limited, "call "+g.name, trace.WithSpanKind(trace.SpanKindClient))
+		defer func() { telemetry.End(span, err) }()
 		result, err = f(limited)
 		switch {
 		case err == nil || ctx.Err() != nil:

@@ -12,10 +12,12 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.opentelemetry.io/otel/trace"
 
 	"orderflow/pkg/broker"
 	"orderflow/pkg/event"
 	"orderflow/pkg/postgres"
+	"orderflow/pkg/telemetry"
 )
 
 const (
@@ -35,6 +37,8 @@ type outbox struct {
 	publisher *broker.Publisher
 	metrics   *Metrics
 	log       *slog.Logger
+	tracer    trace.Tracer
+	sending   sync.Map // by message id, the spans of what is offered
 
 	offers   chan []broker.Message // committed, to be published from memory
 	underway atomic.Int64          // offered and not yet confirmed, refused or given up
@@ -47,7 +51,7 @@ type outbox struct {
 
 func newOutbox(cfg Config, publisher *broker.Publisher) *outbox {
 	return &outbox{
-		service: cfg.Service, catalog: cfg.Catalog, db: cfg.DB, publisher: publisher, metrics: cfg.Metrics, log: cfg.Log,
+		service: cfg.Service, catalog: cfg.Catalog, db: cfg.DB, publisher: publisher, metrics: cfg.Metrics, log: cfg.Log, tracer: cfg.Tracer,
 		offers: make(chan []broker.Message, offersQueued), idle: make(chan struct{}, 1), dirty: make(chan struct{}, 1),
 	}
 }
@@ -61,12 +65,18 @@ func (o *outbox) add(tx *postgres.Tx, events []*event.Event) ([]broker.Message, 
 	ids, types, correlations, bodies := make([]uuid.UUID, n), make([]string, n), make([]string, n), make([]string, n)
 	messages := make([]broker.Message, n)
 	for i, e := range events {
+		span := o.beginSpan(e.ID, e.Type(), e.TraceParent)
+		if span != nil {
+			e.TraceParent = telemetry.TraceParent(span)
+			tx.OnCommit(func() { o.sending.Store(e.ID.String(), span) })
+		}
 		body, err := o.catalog.Encode(e)
 		if err != nil {
 			return nil, err
 		}
 		ids[i], types[i], correlations[i], bodies[i] = e.ID, string(e.Type()), e.CorrelationID, string(body)
 		messages[i] = o.message(e.ID, e.Type(), e.CorrelationID, body)
+		messages[i].Headers = traceHeader(span)
 	}
 	tx.Queue(`
 		INSERT INTO outbox (event_id, type, correlation_id, body)
@@ -97,7 +107,7 @@ func (o *outbox) offer(messages []broker.Message) bool {
 	case o.offers <- messages:
 		return true
 	default:
-		o.finished(len(messages))
+		o.leave(messages)
 		return false
 	}
 }
@@ -111,7 +121,7 @@ func (o *outbox) offerWait(ctx context.Context, messages []broker.Message) {
 	select {
 	case o.offers <- messages:
 	case <-ctx.Done():
-		o.finished(len(messages))
+		o.leave(messages)
 	}
 }
 
@@ -122,6 +132,14 @@ func (o *outbox) offerWhileReady(ctx context.Context, messages []broker.Message)
 	} else {
 		o.offer(messages)
 	}
+}
+
+// leave leaves messages that were offered to the sweep.
+func (o *outbox) leave(messages []broker.Message) {
+	for i := range messages {
+		o.endSpan(messages[i].ID, errLeft)
+	}
+	o.finished(len(messages))
 }
 
 func (o *outbox) finished(n int) {
@@ -159,7 +177,7 @@ func (o *outbox) publish(ctx context.Context) {
 			messages = o.gather(messages)
 			err := o.publisher.Publish(ctx, messages, func(i int, err error) { o.done(messages[i], err) })
 			if err != nil {
-				o.finished(len(messages))
+				o.leave(messages)
 			}
 		case <-ctx.Done():
 			return
@@ -180,6 +198,7 @@ func (o *outbox) gather(messages []broker.Message) []broker.Message {
 }
 
 func (o *outbox) done(m broker.Message, err error) {
+	o.endSpan(m.ID, err)
 	if err == nil {
 		o.confirm(uuid.MustParse(m.ID))
 	} else {
@@ -293,7 +312,12 @@ func (o *outbox) sweepOnce(ctx context.Context) (int, error) {
 			o.log.Error("the outbox has an event that this version does not know", "event_id", row.ID, "type", row.Type)
 			continue
 		}
-		messages = append(messages, o.message(row.ID, row.Type, row.CorrelationID, row.Body))
+		m := o.message(row.ID, row.Type, row.CorrelationID, row.Body)
+		if span := o.beginSpan(row.ID, row.Type, traceParentIn(row.Body)); span != nil {
+			m.Headers = traceHeader(span)
+			o.sending.Store(m.ID, span)
+		}
+		messages = append(messages, m)
 	}
 	o.underway.Add(int64(len(messages)))
 	failed := 0

@@ -12,10 +12,12 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/trace"
 
 	"orderflow/pkg/broker"
 	"orderflow/pkg/event"
 	"orderflow/pkg/postgres"
+	"orderflow/pkg/telemetry"
 )
 
 // Subscription is one durable queue and what is done with its events.
@@ -105,7 +107,9 @@ type job struct {
 	delivery *broker.Delivery
 	event    *event.Event
 	state    state
-	err      error // why it failed, or why it is waiting
+	err      error      // why it failed, or why it is waiting
+	span     trace.Span // nil where nobody records it
+	passing  trace.Span // of sending its copy; the same
 }
 
 type state int
@@ -122,7 +126,9 @@ func (w *worker) take(batch []*broker.Delivery) {
 	var good, bad []*job
 	for _, d := range batch {
 		j := &job{delivery: d}
-		if j.event, j.err = w.decode(d); j.err != nil {
+		j.event, j.err = w.decode(d)
+		w.beginSpan(j)
+		if j.err != nil {
 			if j.state = failed; errors.Is(j.err, errStopping) {
 				j.state = dropped
 			}
@@ -173,6 +179,9 @@ func (w *worker) isolate(jobs []*job, f func([]*job) error) {
 		attempts = forever
 	}
 	err := w.persist(attempts, func() error { return f(jobs) })
+	if err != nil && len(jobs) > 1 {
+		tell(jobs, "the batch failed, and is halved", err)
+	}
 	switch {
 	case err == nil:
 	case errors.Is(err, errStopping):
@@ -226,6 +235,7 @@ func (w *worker) commit(jobs []*job, react transaction) error {
 	ctx, stop := context.WithTimeout(w.hard, statementTimeout)
 	defer stop()
 	began := time.Now()
+	ctx, span := w.together(ctx, "commit ", jobs)
 	var r result
 	err := errRepeated
 	if !w.repeated.Load() {
@@ -234,17 +244,19 @@ func (w *worker) commit(jobs []*job, react transaction) error {
 	if errors.Is(err, errRepeated) {
 		r, err = w.commitFresh(ctx, jobs, react)
 	}
+	telemetry.End(span, err)
 	if err != nil {
 		return err
 	}
 	w.repeated.Store(len(r.duplicates) > 0)
 	metrics := w.service.cfg.Metrics
 	metrics.reaction.WithLabelValues(w.Queue).Observe(time.Since(began).Seconds())
+	tell(r.duplicates, "was handled before", nil)
 	lag := metrics.lag.WithLabelValues(w.Queue)
 	for _, j := range jobs {
 		if !slices.Contains(r.unfinished, j) {
 			j.state, j.err = done, nil
-			lag.Observe(time.Since(j.event.Time).Seconds())
+			telemetry.Observe(lag, time.Since(j.event.Time).Seconds(), j.event.TraceParent)
 		}
 	}
 	w.count("handled", len(jobs)-len(r.unfinished)-len(r.duplicates))
@@ -335,6 +347,7 @@ func (w *worker) end(jobs []*job) {
 	if len(unhappy) > 0 {
 		settled = append(settled, w.passOn(unhappy)...)
 	}
+	defer endSpans(jobs)
 	if len(settled) == 0 {
 		return
 	}

@@ -29,11 +29,13 @@ func Post(ctx context.Context, client *http.Client, url, key string, in, out any
 	}
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Idempotency-Key", key)
+	describe := traceCall(ctx, request)
 	response, err := client.Do(request)
 	if err != nil {
 		return 0, err
 	}
 	defer response.Body.Close()
+	describe(response)
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
 		return response.StatusCode, fmt.Errorf("POST %s: read the answer: %w", request.URL.Redacted(), err)

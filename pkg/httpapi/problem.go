@@ -13,6 +13,7 @@ import (
 
 	"orderflow/pkg/event"
 	"orderflow/pkg/postgres"
+	"orderflow/pkg/telemetry"
 )
 
 // ProblemType is the media type of problem details.
@@ -91,7 +92,8 @@ func handleError(log *slog.Logger) echo.HTTPErrorHandler {
 	return func(err error, c echo.Context) {
 		p := problemOf(err)
 		if !errors.Is(err, p) && p.Status >= http.StatusInternalServerError && !errors.Is(c.Request().Context().Err(), context.Canceled) { // by the client
-			log.Error("request failed", "method", c.Request().Method, "path", c.Path(), "caller", CallerOf(c).Name, "status", p.Status, "error", err)
+			log.Error("request failed", "method", c.Request().Method, "path", c.Path(), "caller", CallerOf(c).Name, "status", p.Status,
+				"trace_id", telemetry.TraceID(TraceParent(c)), "error", err)
 		}
 		if c.Response().Committed {
 			return

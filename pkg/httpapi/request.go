@@ -6,7 +6,6 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -137,17 +136,6 @@ func QueryOneOf(c echo.Context, name string, values ...string) (string, error) {
 // InvalidCursor is the error of a cursor that this API did not give out.
 func InvalidCursor(given string) error {
 	return invalidParameter("cursor", "%.100q is not a next_cursor of an earlier answer", given)
-}
-
-// traceParent is a W3C trace context of version 00.
-var traceParent = regexp.MustCompile(`^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
-
-// TraceParent returns the trace that the request belongs to, as W3C trace context, or "".
-func TraceParent(c echo.Context) string {
-	if given := c.Request().Header.Get("traceparent"); traceParent.MatchString(given) {
-		return given
-	}
-	return ""
 }
 
 // QueryText reads an optional text from the query, as [Text] describes it.

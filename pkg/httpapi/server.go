@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // The limits of a connection. A request that takes longer than requestTimeout is ended, unless its handler does Linger.
@@ -30,6 +31,7 @@ type Config struct {
 	Log     *slog.Logger
 	Metrics *prometheus.Registry
 	Guard   Guard // of the metrics; health is for everybody
+	Tracer  trace.Tracer
 	// Ready reports what keeps the process from doing its work, or nil.
 	Ready func(context.Context) error
 }
@@ -44,7 +46,7 @@ func New(cfg Config) *echo.Echo {
 			return fmt.Errorf("panic: %w\n%s", err, stack)
 		},
 	}))
-	e.Use(limitTime)
+	e.Use(traced(cfg.Tracer), limitTime)
 	Add(e, cfg.Guard, operations(cfg))
 	return e
 }

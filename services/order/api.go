@@ -10,12 +10,14 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/labstack/echo/v4"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/singleflight"
 
 	"orderflow/pkg/event"
 	"orderflow/pkg/flow"
 	"orderflow/pkg/httpapi"
 	"orderflow/pkg/postgres"
+	"orderflow/pkg/telemetry"
 )
 
 type api struct {
@@ -51,10 +53,10 @@ func viewOf(o Order) view {
 	}
 }
 
-// firstEvent is the event that a request gives rise to, in the request's trace.
-func firstEvent(c echo.Context, now time.Time, fact event.Payload) *event.Event {
+// firstEvent is the event that a request about an order gives rise to, in the order's trace.
+func firstEvent(o Order, now time.Time, fact event.Payload) *event.Event {
 	e := event.New(Name, now, fact.Subject().String(), fact)
-	e.TraceParent = httpapi.TraceParent(c)
+	e.TraceParent = o.TraceParent
 	return e
 }
 
@@ -155,6 +157,7 @@ func (a api) cancel(c echo.Context) error {
 	}
 	ctx, caller := c.Request().Context(), httpapi.CallerOf(c)
 	var o *Order
+	var inTrace trace.Span
 	err = a.runtime.Transact(ctx, func(tx *postgres.Tx) ([]*event.Event, error) {
 		if o, err = lockByID(ctx, tx, id); err != nil {
 			return nil, err
@@ -172,9 +175,13 @@ func (a api) cancel(c echo.Context) error {
 			return nil, nil
 		}
 		update(tx, map[uuid.UUID]*Order{id: o})
-		events := []*event.Event{firstEvent(c, now, wish)}
+		events := []*event.Event{firstEvent(*o, now, wish)}
+		if inTrace = telemetry.Join(ctx, o.TraceParent, "cancel order"); inTrace != nil {
+			events[0].TraceParent = telemetry.TraceParent(inTrace)
+		}
 		return events, note(tx, events)
 	})
+	telemetry.End(inTrace, err)
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"orderflow/pkg/telemetry"
 )
 
 // Metrics is what the service counts.
@@ -42,7 +44,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 
 func (m *Metrics) placed(n int) { m.orders.WithLabelValues(string(Placed)).Add(float64(n)) }
 
-func (m *Metrics) ended(status Status, took time.Duration) {
+func (m *Metrics) ended(status Status, took time.Duration, traceParent string) {
 	m.orders.WithLabelValues(string(status)).Inc()
-	m.seconds.Observe(took.Seconds())
+	telemetry.Observe(m.seconds, took.Seconds(), traceParent)
 }

@@ -90,7 +90,8 @@ type Order struct {
 	CancelReason event.CancelReason // set while cancelling and when cancelled
 	PlacedAt     time.Time
 	UpdatedAt    time.Time
-	Version      int64 // grows by one with each change
+	Version      int64  // grows by one with each change
+	TraceParent  string // W3C trace context of the request that placed it, or ""
 }
 
 // Place makes an order from what a customer says.

@@ -130,8 +130,9 @@ func (a api) place(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	o.TraceParent = httpapi.TraceParent(c)
 	p := &placement{
-		order: o, event: firstEvent(c, o.PlacedAt, placed), key: key, header: header, answer: remembered{OrderID: o.OrderID, Response: response},
+		order: o, event: firstEvent(o, o.PlacedAt, placed), key: key, header: header, answer: remembered{OrderID: o.OrderID, Response: response},
 	}
 	if key.key != "" {
 		canonical, err := request.canonical()

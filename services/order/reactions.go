@@ -27,7 +27,7 @@ func (r reactions) progress(ctx context.Context, tx *postgres.Tx, batch []*event
 		o.Order = *event.OrderOf(e)
 		next, end := o.Learn(e.Data, now)
 		if end != nil {
-			tx.OnCommit(func() { r.metrics.ended(next.Status, now.Sub(next.PlacedAt)) })
+			tx.OnCommit(func() { r.metrics.ended(next.Status, now.Sub(next.PlacedAt), e.TraceParent) })
 		}
 		follow = event.Respond(follow, e, Name, now, end)
 		*o = next

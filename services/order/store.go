@@ -22,6 +22,7 @@ func insert(tx *postgres.Tx, orders []Order) error {
 	ids, customers, currencies, totals := make([]uuid.UUID, n), make([]string, n), make([]string, n), make([]int64, n)
 	items, methods, addresses := make([]string, n), make([]string, n), make([]string, n)
 	facts, statuses, placed, versions := make([]Facts, n), make([]string, n), make([]time.Time, n), make([]int64, n)
+	traces := make([]*string, n)
 	for i, o := range orders {
 		list, err := json.Marshal(o.Items)
 		if err != nil {
@@ -33,15 +34,16 @@ func insert(tx *postgres.Tx, orders []Order) error {
 		}
 		ids[i], customers[i], currencies[i], totals[i] = o.OrderID, o.CustomerID, o.Currency, o.TotalAmount.Minor
 		items[i], methods[i], addresses[i] = string(list), o.PaymentMethod, string(address)
-		facts[i], statuses[i], placed[i], versions[i] = o.Facts, string(o.Status), o.PlacedAt, o.Version
+		facts[i], statuses[i], placed[i], versions[i], traces[i] = o.Facts, string(o.Status), o.PlacedAt, o.Version, postgres.OrNull(o.TraceParent)
 	}
 	tx.Queue(`
 		INSERT INTO orders (order_id, customer_id, currency, total_amount, items, payment_method, shipping_address,
-			facts, status, placed_at, updated_at, version)
-		SELECT id, customer, currency, total, items::jsonb, method, address::jsonb, facts, status, placed, placed, version
+			facts, status, placed_at, updated_at, version, traceparent)
+		SELECT id, customer, currency, total, items::jsonb, method, address::jsonb, facts, status, placed, placed, version, trace
 		FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::int[], $9::text[],
-			$10::timestamptz[], $11::bigint[]) AS v (id, customer, currency, total, items, method, address, facts, status, placed, version)`,
-		ids, customers, currencies, totals, items, methods, addresses, facts, statuses, placed, versions)
+			$10::timestamptz[], $11::bigint[], $12::text[])
+			AS v (id, customer, currency, total, items, method, address, facts, status, placed, version, trace)`,
+		ids, customers, currencies, totals, items, methods, addresses, facts, statuses, placed, versions, traces)
 	return nil
 }
 
@@ -106,14 +108,14 @@ func note(tx *postgres.Tx, events []*event.Event) error {
 
 const selectOrders = `
 	SELECT order_id, customer_id, currency, total_amount, items, payment_method, shipping_address,
-		facts, status, coalesce(cancel_reason, ''), placed_at, updated_at, version
+		facts, status, coalesce(cancel_reason, ''), placed_at, updated_at, version, coalesce(traceparent, '')
 	FROM orders`
 
 func scanOrder(c pgx.CollectableRow) (o Order, err error) {
 	var total int64
 	var items, address []byte
 	if err = c.Scan(&o.OrderID, &o.CustomerID, &o.Currency, &total, &items, &o.PaymentMethod, &address,
-		&o.Facts, &o.Status, &o.CancelReason, &o.PlacedAt, &o.UpdatedAt, &o.Version); err != nil {
+		&o.Facts, &o.Status, &o.CancelReason, &o.PlacedAt, &o.UpdatedAt, &o.Version, &o.TraceParent); err != nil {
 		return o, err
 	}
 	o.TotalAmount = event.MinorAmount(total, o.Currency)

@@ -16,6 +16,7 @@ import (
 
 	"orderflow/pkg/broker"
 	"orderflow/pkg/postgres"
+	"orderflow/pkg/telemetry"
 )
 
 // config is everything that can be set, from the environment.
@@ -51,6 +52,11 @@ type config struct {
 	MaxOpenOrders int           `env:"MAX_OPEN_ORDERS" envDefault:"10000"` // 0: any number
 
 	InboxRetention time.Duration `env:"INBOX_RETENTION" envDefault:"336h"` // how long handled events are remembered
+
+	TracesTo   string  `env:"OTEL_EXPORTER_OTLP_ENDPOINT"` // empty: there are no traces
+	Sampler    string  `env:"OTEL_TRACES_SAMPLER" envDefault:"parentbased_always_on"`
+	SamplerArg float64 `env:"OTEL_TRACES_SAMPLER_ARG" envDefault:"1"`
+	TracesBy   string  `env:"OTEL_EXPORTER_OTLP_PROTOCOL" envDefault:"http/protobuf"`
 
 	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info"`
 	LogFormat string     `env:"LOG_FORMAT" envDefault:"text"`
@@ -131,6 +137,7 @@ func (c *config) validate() (wrong []error) {
 	check(c.checkRetention())
 	for _, system := range []struct{ variable, value string }{
 		{"RABBITMQ_MANAGEMENT_URL", c.ManagementURL}, {"GATEWAY_URL", c.GatewayURL}, {"CARRIER_URL", c.CarrierURL},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT", c.TracesTo},
 	} {
 		u, err := url.Parse(system.value)
 		if system.value != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
@@ -165,6 +172,7 @@ func (c *config) validate() (wrong []error) {
 		}
 	}
 	wrong = append(wrong, c.checkAccess()...)
+	wrong = append(wrong, c.checkTraces()...)
 	if c.LogFormat != "text" && c.LogFormat != "json" {
 		check(fmt.Errorf("LOG_FORMAT: %q is neither text nor json", c.LogFormat))
 	}
@@ -214,6 +222,28 @@ func (c *config) checkRetention() error {
 	return nil
 }
 
+// checkTraces reports what is wrong with OpenTelemetry's settings, where there are traces at all.
+func (c *config) checkTraces() (wrong []error) {
+	if c.TracesTo == "" {
+		return nil
+	}
+	if !slices.Contains(telemetry.Samplers, c.Sampler) {
+		wrong = append(wrong, fmt.Errorf("OTEL_TRACES_SAMPLER: %q is none of %s", c.Sampler, strings.Join(telemetry.Samplers, ", ")))
+	}
+	if !(c.SamplerArg >= 0 && c.SamplerArg <= 1) {
+		wrong = append(wrong, fmt.Errorf("OTEL_TRACES_SAMPLER_ARG: must be from 0 to 1, is %g", c.SamplerArg))
+	}
+	if c.TracesBy != "http/protobuf" {
+		wrong = append(wrong, fmt.Errorf("OTEL_EXPORTER_OTLP_PROTOCOL: %q is not supported, only http/protobuf; receivers listen for that on port 4318", c.TracesBy))
+	}
+	return wrong
+}
+
+// tracing is where spans go.
+func (c *config) tracing(log *slog.Logger) telemetry.TraceConfig {
+	return telemetry.TraceConfig{Endpoint: strings.TrimSuffix(c.TracesTo, "/"), Sampler: c.Sampler, SamplerArg: c.SamplerArg, Version: version, Log: log}
+}
+
 // masked lists the settings without their secrets, for the log.
 func (c config) masked() slog.Attr {
 	urls := make([]string, len(c.AMQPURLs))
@@ -224,7 +254,8 @@ func (c config) masked() slog.Attr {
 		"AMQP_URL", strings.Join(urls, ","), "DATABASE_URL", maskURL(c.DatabaseURL), "HTTP_ADDR", c.HTTPAddr, "DEBUG_ADDR", c.DebugAddr,
 		"ACCESS_KEYS_FILE", c.KeysFile, "OIDC_ISSUER", maskURL(c.Issuer), "OIDC_AUDIENCE", c.Audience, "OIDC_JWKS", maskSource(c.JWKS),
 		"OIDC_CUSTOMERS_CLAIM", c.CustomersClaim, "OPEN_TO_ANYBODY", c.OpenToAnybody, "RATE_LIMIT", c.RateLimit,
-		"RETRY_DELAYS", fmt.Sprint(c.RetryDelays), "INBOX_RETENTION", c.InboxRetention.String(), "GATEWAY_URL", maskURL(c.GatewayURL), "CARRIER_URL", maskURL(c.CarrierURL))
+		"RETRY_DELAYS", fmt.Sprint(c.RetryDelays), "INBOX_RETENTION", c.InboxRetention.String(), "GATEWAY_URL", maskURL(c.GatewayURL), "CARRIER_URL", maskURL(c.CarrierURL),
+		"OTEL_EXPORTER_OTLP_ENDPOINT", maskURL(c.TracesTo), "OTEL_TRACES_SAMPLER", c.Sampler, "OTEL_TRACES_SAMPLER_ARG", c.SamplerArg)
 }
 
 func maskURL(s string) string {

@@ -149,6 +149,10 @@ Environment; what is empty counts as not set, but for RETRY_DELAYS:
   DB_MAX_CONNS            database connections of each service (12)
   MAX_OPEN_ORDERS         so many orders of the last 30 seconds may be under way; more are refused with 503 and Retry-After (10000);
                           0: any number
+  OTEL_EXPORTER_OTLP_ENDPOINT
+                          where traces go, by OTLP over HTTP: http://127.0.0.1:4318; empty: there are none
+  OTEL_TRACES_SAMPLER     which orders are traced, by OpenTelemetry's names (parentbased_always_on): traceidratio takes the part
+                          OTEL_TRACES_SAMPLER_ARG (1); with parentbased_ before it, clients decide that send a traceparent
   LOG_LEVEL, LOG_FORMAT   debug, info, warn, error; text, json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			picked, err := pick(args)
@@ -170,6 +174,7 @@ type process struct {
 	log      *slog.Logger
 	registry *prometheus.Registry
 	metrics  *flow.Metrics
+	tracing  *telemetry.Tracing
 	guard    httpapi.Guard
 	deadline time.Time // of START_TIMEOUT
 }
@@ -205,6 +210,10 @@ func serve(ctx context.Context, cfg config, picked []service, log io.Writer, sta
 	if err != nil {
 		return err
 	}
+	if p.tracing, err = telemetry.OpenTracing(ctx, cfg.tracing(p.log)); err != nil {
+		return err
+	}
+	defer p.closeTracing()
 	listener, err := listen("HTTP_ADDR", cfg.HTTPAddr)
 	if err != nil {
 		return err
@@ -227,7 +236,10 @@ func serve(ctx context.Context, cfg config, picked []service, log io.Writer, sta
 	if err != nil {
 		return err
 	}
-	e := httpapi.New(httpapi.Config{Log: p.log, Metrics: p.registry, Guard: p.guard, Ready: func(ctx context.Context) error { return ready(ctx, parts) }})
+	e := httpapi.New(httpapi.Config{
+		Log: p.log, Metrics: p.registry, Guard: p.guard, Tracer: p.tracing.Tracer(servingName(picked)),
+		Ready: func(ctx context.Context) error { return ready(ctx, parts) },
+	})
 	httpapi.Add(e, p.guard, documents.Routes())
 	for i, s := range picked {
 		s.wire(p, e, parts[i].runtime, parts[i].db)
@@ -276,6 +288,26 @@ func serve(ctx context.Context, cfg config, picked []service, log io.Writer, sta
 	p.log.Info("stopped")
 	return err
 }
+
+// servingName is what traces call the HTTP server: that of one service by the service's name.
+func servingName(picked []service) string {
+	if len(picked) == 1 {
+		return "orderflow-" + picked[0].name
+	}
+	return "orderflow"
+}
+
+// closeTracing exports the last spans.
+func (p *process) closeTracing() {
+	ctx, stop := context.WithTimeout(context.Background(), lastSpans)
+	defer stop()
+	if err := p.tracing.Close(ctx); err != nil {
+		p.log.Warn("stopping", "error", err)
+	}
+}
+
+// lastSpans is how long a process takes, at most, to get its last spans to their receiver.
+const lastSpans = 3 * time.Second
 
 // allStarted waits until every runtime works, and tells whether they do.
 func allStarted(ctx context.Context, parts []*part) bool {
@@ -353,7 +385,7 @@ func (p *process) open(ctx context.Context, picked []service) ([]*part, error) {
 	for i, s := range picked {
 		parts[i].runtime = flow.New(flow.Config{
 			Service: s.name, Catalog: event.Orders, DB: parts[i].db, Broker: parts[i].broker, Metrics: p.metrics, Log: p.log,
-			RetryDelays: p.cfg.RetryDelays, InboxRetention: p.cfg.InboxRetention, DrainTimeout: p.cfg.StopTimeout, Patience: p.patience(),
+			Tracer: p.tracing.Tracer("orderflow-" + s.name), RetryDelays: p.cfg.RetryDelays, InboxRetention: p.cfg.InboxRetention, DrainTimeout: p.cfg.StopTimeout, Patience: p.patience(),
 			Others: othersOf(s.name),
 		})
 	}

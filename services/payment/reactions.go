@@ -11,6 +11,7 @@ import (
 	"orderflow/pkg/event"
 	"orderflow/pkg/flow"
 	"orderflow/pkg/postgres"
+	"orderflow/pkg/telemetry"
 )
 
 // reactions is what the service does with events.
@@ -33,6 +34,7 @@ func (r reactions) call(p *Payment, order *event.Order) flow.Call[answer] {
 	case Charging:
 		charge := Charge{Key: "charge-" + p.OrderID.String(), Amount: order.TotalAmount, Currency: order.Currency, Method: order.PaymentMethod}
 		return func(ctx context.Context) (answer, error) {
+			telemetry.Name(ctx, "charge", charge.Key)
 			verdict, err := r.gateway.Charge(ctx, charge)
 			return answer{verdict: verdict}, err
 		}
@@ -40,6 +42,7 @@ func (r reactions) call(p *Payment, order *event.Order) flow.Call[answer] {
 		refund := Refund{Key: "refund-" + p.OrderID.String(), Reference: p.GatewayReference,
 			Amount: event.MinorAmount(p.Amount, p.Currency), Currency: p.Currency}
 		return func(ctx context.Context) (answer, error) {
+			telemetry.Name(ctx, "refund", refund.Key)
 			return answer{refund: true}, r.gateway.Refund(ctx, refund)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"orderflow/pkg/event"
 	"orderflow/pkg/flow"
 	"orderflow/pkg/postgres"
+	"orderflow/pkg/telemetry"
 )
 
 // reactions is what the service does with events.
@@ -40,7 +41,10 @@ func (r reactions) intendBooking(ctx context.Context, tx *postgres.Tx, batch []*
 
 func (r reactions) book(order *event.Order) flow.Call[Verdict] {
 	booking := Parcel{Key: "book-" + order.OrderID.String(), OrderID: order.OrderID, Items: order.Items, To: order.ShippingAddress}
-	return func(ctx context.Context) (Verdict, error) { return r.carrier.Book(ctx, booking) }
+	return func(ctx context.Context) (Verdict, error) {
+		telemetry.Name(ctx, "book", booking.Key)
+		return r.carrier.Book(ctx, booking)
+	}
 }
 
 // recordBooking notes what the carrier said.
