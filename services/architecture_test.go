@@ -31,7 +31,7 @@ var layers = map[string][]string{
 	"flow":    {"event", "broker", "postgres", "telemetry"},
 	"httpapi": {"event", "broker", "postgres", "telemetry"},
 	"access":  {"httpapi"},
-	"dlq":     {"broker", "event", "flow"},
+	"dlq":     {"broker", "event", "flow", "telemetry"},
 	"schema":  {}, "document": {}, "conformance": {},
 	"contract": {"event", "schema", "document"},
 	"openapi":  {"document", "httpapi", "schema"},

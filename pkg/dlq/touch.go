@@ -5,7 +5,11 @@ import (
 	"errors"
 	"fmt"
 
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/trace"
+
 	"orderflow/pkg/broker"
+	"orderflow/pkg/telemetry"
 )
 
 // touch does to some letters what is to be done, and removes from their queue those that it was done with:
@@ -64,11 +68,13 @@ func (w *task) send(ctx context.Context, some []*held) (lost error) {
 	if w.publisher == nil {
 		return nil
 	}
-	copies := make([]broker.Message, len(some))
+	copies, spans := make([]broker.Message, len(some)), make([]trace.Span, len(some))
 	for i, h := range some {
+		spans[i] = w.beginSpan(h)
 		copies[i] = h.copy
 	}
 	for i, err := range w.publisher.PublishAll(ctx, copies) {
+		telemetry.End(spans[i], err)
 		switch some[i].outcome.Fate = fateOf(err, w.Do.Done); some[i].outcome.Fate {
 		case Unknown:
 			lost = err
@@ -80,6 +86,23 @@ func (w *task) send(ctx context.Context, some []*held) (lost error) {
 		lost = fmt.Errorf("RabbitMQ has not confirmed within %s", finishLimit)
 	}
 	return lost
+}
+
+// beginSpan begins the span of sending a letter's copy, below that of its death, and lets the copy say so; nil where nobody records that.
+func (w *task) beginSpan(h *held) trace.Span {
+	parent, _ := h.copy.Headers[telemetry.HeaderTraceParent].(string)
+	if w.Tracer == nil || parent == "" {
+		return nil
+	}
+	span := telemetry.Under(w.Tracer, parent, w.Do.Name+" "+h.outcome.Target, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
+		attribute.String("messaging.system", "rabbitmq"), attribute.String("messaging.operation.type", "send"),
+		attribute.String("messaging.operation.name", w.Do.Name), attribute.String("messaging.destination.name", h.outcome.Target),
+		attribute.String("messaging.message.id", h.copy.ID), attribute.String("orderflow.replay_id", w.id),
+	))
+	if span != nil {
+		h.copy.Headers[telemetry.HeaderTraceParent] = telemetry.TraceParent(span)
+	}
+	return span
 }
 
 // note writes down what was done, and what may have been done. It has a time of its own: sending may have taken all of the other.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/time/rate"
 
 	"orderflow/pkg/broker"
@@ -39,6 +40,7 @@ type Job struct {
 	Inboxes  Inboxes           // tell what was handled already; nil: nobody can
 	History  *History          // is told of each change; nil: nobody is
 	Progress func(touched int) // is told how it goes; may be nil
+	Tracer   trace.Tracer      // makes the spans of what is sent; nil: there are none
 
 	// See is shown each letter that is about to be touched, or would be, what would be sent instead, and what becomes of it if all goes well;
 	// may be nil.

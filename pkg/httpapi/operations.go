@@ -48,7 +48,7 @@ func operations(cfg Config) []Route {
 			Answers: []Answer{{
 				Status: http.StatusOK, Description: "All metrics of the process.", Content: []Content{{Type: "text/plain"}, {Type: "application/openmetrics-text"}},
 			}},
-			Handler: echo.WrapHandler(promhttp.HandlerFor(cfg.Metrics, promhttp.HandlerOpts{})),
+			Handler: echo.WrapHandler(promhttp.HandlerFor(cfg.Metrics, promhttp.HandlerOpts{EnableOpenMetrics: true})),
 		},
 	}
 }

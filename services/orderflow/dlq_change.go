@@ -113,7 +113,7 @@ func (c *change) queuesOf(cmd *cobra.Command, d *desk, args []string) ([]string,
 func (c *change) job(cmd *cobra.Command, d *desk, queues []string) dlq.Job {
 	return dlq.Job{
 		From: sources(cmd, d.Broker, queues, c.forceQueue), Where: c.where.Filter, Order: c.order, Max: c.limit, Force: c.force, Rate: c.rate, Canary: c.canary,
-		Inboxes: d.inboxes,
+		Inboxes: d.inboxes, Tracer: d.tracer,
 	}
 }
 

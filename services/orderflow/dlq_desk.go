@@ -13,12 +13,14 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/spf13/cobra"
+	"go.opentelemetry.io/otel/trace"
 
 	"orderflow/migrations"
 	"orderflow/pkg/broker"
 	"orderflow/pkg/dlq"
 	"orderflow/pkg/flow"
 	"orderflow/pkg/postgres"
+	"orderflow/pkg/telemetry"
 )
 
 // desk is what an operator works with: the broker, and a database where there is one.
@@ -27,6 +29,7 @@ type desk struct {
 	inboxes dlq.Inboxes
 	history *dlq.History // nil without a database
 	pools   []*pgxpool.Pool
+	tracer  trace.Tracer // nil: what is sent leaves no spans
 }
 
 // withBroker runs f with a connection for an operator: tried once, and silent but for warnings.
@@ -53,6 +56,11 @@ func databaseFlag(cmd *cobra.Command, without *bool) {
 func withDesk(cmd *cobra.Command, withoutDatabase bool, f func(*desk) error) error {
 	return withBroker(cmd, func(b *broker.Broker) error {
 		d := &desk{Broker: b}
+		closeTracing, err := d.openTracing(cmd)
+		if err != nil {
+			return err
+		}
+		defer closeTracing()
 		defer func() {
 			for _, pool := range d.pools {
 				pool.Close()
@@ -66,6 +74,21 @@ func withDesk(cmd *cobra.Command, withoutDatabase bool, f func(*desk) error) err
 		}
 		return f(d)
 	})
+}
+
+// openTracing lets what is sent be seen in the traces of its orders, where traces are asked for, and returns what ends that.
+func (d *desk) openTracing(cmd *cobra.Command) (end func(), err error) {
+	cfg, err := loadConfig()
+	if err != nil {
+		return nil, err
+	}
+	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	tracing, err := telemetry.OpenTracing(cmd.Context(), cfg.tracing(log))
+	if err != nil {
+		return nil, err
+	}
+	d.tracer = tracing.Tracer("orderflow-dlq")
+	return func() { closeTracing(tracing, log) }, nil
 }
 
 func (d *desk) openDatabase(ctx context.Context) error {

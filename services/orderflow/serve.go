@@ -213,7 +213,7 @@ func serve(ctx context.Context, cfg config, picked []service, log io.Writer, sta
 	if p.tracing, err = telemetry.OpenTracing(ctx, cfg.tracing(p.log)); err != nil {
 		return err
 	}
-	defer p.closeTracing()
+	defer closeTracing(p.tracing, p.log)
 	listener, err := listen("HTTP_ADDR", cfg.HTTPAddr)
 	if err != nil {
 		return err
@@ -298,11 +298,11 @@ func servingName(picked []service) string {
 }
 
 // closeTracing exports the last spans.
-func (p *process) closeTracing() {
+func closeTracing(t *telemetry.Tracing, log *slog.Logger) {
 	ctx, stop := context.WithTimeout(context.Background(), lastSpans)
 	defer stop()
-	if err := p.tracing.Close(ctx); err != nil {
-		p.log.Warn("stopping", "error", err)
+	if err := t.Close(ctx); err != nil {
+		log.Warn("stopping", "error", err)
 	}
 }
 
