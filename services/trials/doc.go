@@ -9,10 +9,11 @@
 //	backlog     orders that have piled up while payment and shipping were stopped, to a burst
 //	gateway     a payment gateway that takes 200 ms and fails for one order in a hundred, to one that answers at once
 //	instances   two, four and eight processes, to one
+//	traces      one order in a hundred traced, to none
 //
 // It starts a RabbitMQ and a Postgres of its own, prints an object of JSON for each trial, and ends with exit code 3 where a promise is
 // broken, an order has not ended as it should, or a bound is missed. Figures that are no ratios are of this machine and this hour.
 //
 //	main.go     which trials, and their results     field.go    servers, databases, orderflow, bench
-//	growth.go, overload.go, backlog.go, gateway.go, instances.go
+//	growth.go, overload.go, backlog.go, gateway.go, instances.go, traces.go
 package main

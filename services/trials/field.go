@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -185,4 +188,16 @@ func ratios(these, those []float64) []float64 {
 		all[i] = these[i] / those[i]
 	}
 	return all
+}
+
+// listen serves HTTP on this machine until stop is called.
+func listen(h http.Handler) (url string, stop func(), err error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, err
+	}
+	server := &http.Server{Handler: h}
+	var group sync.WaitGroup
+	group.Go(func() { server.Serve(listener) })
+	return "http://" + listener.Addr().String(), func() { server.Close(); group.Wait() }, nil
 }

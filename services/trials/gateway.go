@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -28,7 +27,7 @@ func gateway(ctx context.Context, f *field) (*result, error) {
 	var under []float64
 	turn := func(i int, run string, bank *bank) func(context.Context) error {
 		return func(ctx context.Context) (err error) {
-			url, stop, err := bank.open()
+			url, stop, err := listen(bank)
 			if err != nil {
 				return err
 			}
@@ -88,17 +87,6 @@ func (b *bank) fails(key string) bool {
 	}
 	b.failed[key] = true
 	return true
-}
-
-func (b *bank) open() (url string, stop func(), err error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", nil, err
-	}
-	server := &http.Server{Handler: b}
-	var group sync.WaitGroup
-	group.Go(func() { server.Serve(listener) })
-	return "http://" + listener.Addr().String(), func() { server.Close(); group.Wait() }, nil
 }
 
 // ServeHTTP answers a charge or a refund.

@@ -34,6 +34,7 @@ type trial struct {
 
 var trials = []trial{
 	{"growth", growth}, {"overload", overload}, {"backlog", backlog}, {"gateway", gateway}, {"instances", instances},
+	{"traces", traces},
 }
 
 // result is what came of a trial.
