@@ -113,11 +113,8 @@ func Attempts(headers map[string]any) int64 {
 
 func (w *worker) passedOn(j *job, copied broker.Message) {
 	metrics := w.service.cfg.Metrics
-	log := w.service.cfg.Log.With("queue", w.Queue, "event_id", j.delivery.ID, "order_id", j.delivery.CorrelationID,
-		"attempts", copied.Headers[HeaderAttempts], "error", copied.Headers[HeaderError])
-	if id := telemetry.TraceID(j.traceParent()); id != "" {
-		log = log.With("trace_id", id)
-	}
+	log := w.service.cfg.Log.With("queue", w.Queue, "event_id", j.delivery.ID, "order_id", j.subject(),
+		"trace_id", telemetry.TraceID(j.traceParent()), "attempts", copied.Headers[HeaderAttempts], "error", j.err)
 	telemetry.End(j.passing, nil)
 	if cause, dead := copied.Headers[HeaderReason].(string); dead {
 		metrics.deadLetters.WithLabelValues(w.Queue, cause).Inc()
@@ -128,6 +125,14 @@ func (w *worker) passedOn(j *job, copied broker.Message) {
 	metrics.retries.WithLabelValues(w.Queue).Inc()
 	w.count("retried", 1)
 	log.Warn("failed, will be tried again", "by", copied.Exchange)
+}
+
+// subject is the id of what the job's event is about, as far as it can be told.
+func (j *job) subject() string {
+	if j.event != nil {
+		return j.event.Subject().String()
+	}
+	return j.delivery.CorrelationID
 }
 
 // errorText is an error as a header can carry it.

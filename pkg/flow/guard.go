@@ -79,7 +79,8 @@ func guarded[T any](ctx context.Context, g *Guard, f func(context.Context) (T, e
 		case limited.Err() != nil:
 			return nil, fmt.Errorf("%s did not answer within %s", g.name, g.timeout)
 		}
-		return nil, fmt.Errorf("%s: %s", g.name, err.Error()) // its text alone, which Classify knows nothing of
+		// Its text alone, which Classify knows nothing of.
+		return nil, telemetry.Private(errors.New(g.name+": "+err.Error()), telemetry.PrivatePart(err))
 	})
 	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
 		err = Unavailable(fmt.Errorf("%s: %w", g.name, err))

@@ -88,7 +88,7 @@ func tell(jobs []*job, what string, err error) {
 		}
 		var why []attribute.KeyValue
 		if err != nil {
-			why = append(why, attribute.String("error", errorText(err)))
+			why = append(why, attribute.String("error", telemetry.Redact(err)))
 		}
 		telemetry.Event(j.span, what, why...)
 	}
@@ -115,7 +115,7 @@ func (w *worker) beginPassing(j *job, copied *broker.Message) {
 	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
 		attribute.String("messaging.system", rabbitmq), attribute.String("messaging.operation.type", "send"),
 		attribute.String("messaging.operation.name", "send"), attribute.String("messaging.destination.name", copied.Exchange),
-		attribute.String("messaging.message.id", copied.ID), attribute.String("orderflow.error", errorText(j.err)),
+		attribute.String("messaging.message.id", copied.ID), attribute.String("orderflow.error", telemetry.Redact(j.err)),
 	)}
 	if reason, dead := copied.Headers[HeaderReason].(string); dead {
 		options = append(options, trace.WithAttributes(attribute.String("orderflow.reason", reason)))

@@ -10,6 +10,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"orderflow/pkg/telemetry"
 )
 
 // maxAnswer is how much of another system's answer is read, in bytes.
@@ -45,7 +47,9 @@ func Post(ctx context.Context, client *http.Client, url, key string, in, out any
 	case slices.Contains(expected, response.StatusCode):
 		return response.StatusCode, nil // the status says what is to be known
 	case response.StatusCode/100 != 2:
-		return response.StatusCode, fmt.Errorf("POST %s: status %d: %.200s", request.URL.Redacted(), response.StatusCode, answer)
+		told := fmt.Sprintf("%.200s", answer) // which may repeat what it was asked
+		return response.StatusCode, telemetry.Private(
+			fmt.Errorf("POST %s: status %d: %s", request.URL.Redacted(), response.StatusCode, told), told)
 	case err != nil:
 		return response.StatusCode, fmt.Errorf("POST %s: the answer is not the JSON that was expected: %w", request.URL.Redacted(), err)
 	}

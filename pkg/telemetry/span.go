@@ -148,7 +148,7 @@ func Name(ctx context.Context, name, key string) {
 // Fail notes on a span, if there is one, that what it stands for has failed.
 func Fail(span trace.Span, err error) {
 	if recorded(span) && err != nil {
-		span.SetStatus(codes.Error, err.Error())
+		span.SetStatus(codes.Error, Redact(err))
 	}
 }
 

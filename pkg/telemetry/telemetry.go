@@ -3,14 +3,24 @@ package telemetry
 import (
 	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 )
 
-// NewLogger makes a logger that writes lines of JSON, or of text for people.
+// NewLogger makes a logger that writes lines of JSON, or of text for people. Errors go without what is private in them, and ids that are not known are
+// left out.
 func NewLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
-	options := &slog.HandlerOptions{Level: level}
+	options := &slog.HandlerOptions{Level: level, ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if err, is := a.Value.Any().(error); is {
+			a.Value = slog.StringValue(Redact(err))
+		}
+		if strings.HasSuffix(a.Key, "_id") && a.Value.Kind() == slog.KindString && a.Value.String() == "" {
+			return slog.Attr{}
+		}
+		return a
+	}}
 	if format == "json" {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}

@@ -54,6 +54,7 @@ func call(t testing.TB, settings []string, args ...string) (stdout, stderr strin
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	code = exitCode(cmd.Run())
+	keepsSilent(t, settings, errs.String())
 	return out.String(), errs.String(), code
 }
 
@@ -163,6 +164,7 @@ func (p *program) signal(s syscall.Signal) {
 		<-p.ended
 		p.t.Errorf("the program does not end on %s\n%s", s, p.log)
 	}
+	keepsSilent(p.t, p.settings, p.log.String())
 	if log := p.log.String(); strings.Contains(log, "DATA RACE") {
 		p.t.Error(log)
 	} else if p.t.Failed() {
