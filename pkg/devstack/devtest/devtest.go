@@ -25,6 +25,7 @@ type Env struct {
 	AMQPURL       string // with a vhost that is empty at first
 	ManagementURL string // of the same broker
 	DatabaseURL   string // a database that is empty at first
+	MetricsURL    string // of the same broker, for Prometheus; empty for servers given by URL
 }
 
 // shared are the servers of this test binary.
@@ -71,6 +72,7 @@ func New(t testing.TB) *Env {
 		AMQPURL:       withPath(t, s.Env.AMQPURL, name),
 		ManagementURL: s.Env.ManagementURL,
 		DatabaseURL:   withPath(t, s.Env.DatabaseURL, name),
+		MetricsURL:    s.Env.MetricsURL,
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), cleanupLimit)
 	defer cancel()
