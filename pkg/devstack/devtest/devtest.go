@@ -166,7 +166,7 @@ func (o *OwnEnv) StartPostgres() { o.t.Helper(); o.start("Postgres", o.servers.P
 func (o *OwnEnv) SyncRabbitMQ() {
 	o.t.Helper()
 	const sync = `case mnesia:system_info(is_running) of yes -> ok = mnesia:sync_log(); no -> ok end, [ok = dets:sync(T) || T <- dets:all()].`
-	if out, err := o.servers.Control(o.t.Context(), "-q", "eval", sync); err != nil {
+	if out, err := o.Control("-q", "eval", sync); err != nil {
 		o.t.Fatalf("%v: %s", err, out)
 	}
 }
@@ -185,4 +185,9 @@ func (o *OwnEnv) start(name string, s Server) {
 	if err := s.Start(ctx); err != nil {
 		o.t.Fatalf("devtest: start %s again: %v", name, err)
 	}
+}
+
+// Control runs rabbitmqctl on the broker and returns what it prints.
+func (o *OwnEnv) Control(args ...string) ([]byte, error) {
+	return o.servers.Control(o.t.Context(), args...)
 }
