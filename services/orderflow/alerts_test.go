@@ -37,32 +37,30 @@ func TestAlerts(t *testing.T) {
 	f.gatewayAway.Store(true)
 	f.placeSome(4, "whose bank does not answer")
 	f.await("intents to charge", func() (int, error) { return count(t, f.Env, "SELECT count(*) FROM payment.payments"), nil }, 13)
-	f.unbind("payment.order-placed", "order.placed")
+	f.publish("order.progress", "no event")
+	f.await("dead letters", func() (int, error) { return f.broker.Depth(t.Context(), "order.progress.dlq") }, 1)
+	f.control("set_vm_memory_high_watermark", "0.00001")
 	unsaid := f.placeSome(2, "whom nobody hears of")
 	f.refused(unsaid[0])
-	f.publish("order.progress", "no event")
 
 	f.awaitFiring(t,
 		"InstanceDown", "ServiceAbsent shipping", "QueueWithoutConsumers shipping.inventory-reserved",
 		"ServiceNotReady inventory", "QueueNotMoving inventory.payment-processed",
 		"BreakerOpen gateway", "OutboxOld order", "OrdersOverdue", "OrdersRefused", "RequestsRefused busy",
-		"DeadLetters order.progress invalid_message", "DeadLettersWaiting order.progress.dlq", "RequestsFail /v1/shipments")
+		"DeadLetters order.progress invalid_message", "DeadLettersWaiting order.progress.dlq", "RequestsFail /v1/shipments",
+		"RabbitMQAlarm memory")
 
+	f.control("set_vm_memory_high_watermark", "0.4")
 	unlock()
 	f.awaitFiring(t, "EventLag inventory.payment-processed")
 	f.gatewayAway.Store(false)
 	f.shipping.start()
-	f.command("topology")
 	f.command("dlq", "drop", "order.progress", "--all", "--to", t.TempDir()+"/dropped.jsonl", "--yes")
 	for _, id := range f.orders {
 		f.ends(id)
 	}
 	f.awaitOver(t) // all of them
 
-	f.control("set_vm_memory_high_watermark", "0.00001")
-	f.awaitFiring(t, "RabbitMQAlarm memory")
-	f.control("set_vm_memory_high_watermark", "0.4")
-	f.awaitOver(t, "RabbitMQAlarm memory")
 	f.SyncRabbitMQ()
 	f.KillRabbitMQ()
 	f.awaitFiring(t, "RabbitMQDown")
@@ -193,15 +191,6 @@ func (f *faulty) lock(table string) (unlock func()) {
 	unlock = func() { holder.Close(context.Background()) }
 	f.t.Cleanup(unlock)
 	return unlock
-}
-
-// unbind takes a binding away, as somebody does who clicks on the wrong button.
-func (f *faulty) unbind(queue, key string) {
-	f.t.Helper()
-	ui := newManagement(f.t, f.Env)
-	if a := ui.call(f.t, http.MethodDelete, "/api/bindings/"+ui.vhost+"/e/orders.events/q/"+queue+"/"+key, nil); a.status != http.StatusNoContent {
-		f.t.Fatalf("unbind %s: %s", queue, a)
-	}
 }
 
 // refused asks for more than the small process of the order service takes, and for what a service that does not run would answer, until
