@@ -76,6 +76,8 @@ func configured(t testing.TB, targets map[string][]string) string {
 	for _, one := range config["scrape_configs"].([]any) {
 		job := one.(map[string]any)
 		if at := targets[job["job_name"].(string)]; at != nil {
+			delete(job, "dns_sd_configs")
+			delete(job, "relabel_configs")
 			job["static_configs"] = []any{map[string]any{"targets": at}}
 			job["scrape_timeout"], job["scrape_interval"] = "2s", "2s"
 			jobs = append(jobs, job)
