@@ -33,6 +33,8 @@ has_rabbitmq() {
 # Only the tests need it.
 has_node() { [ "$purpose" = up ] || { command -v node >/dev/null && command -v npm >/dev/null; }; }
 
+has_prometheus() { [ "$purpose" = up ] || { command -v prometheus >/dev/null && command -v promtool >/dev/null; }; }
+
 has_docker() {
   command -v docker >/dev/null && docker version >/dev/null 2>&1 || return 1
   for image in rabbitmq:4-management postgres:17; do
@@ -89,7 +91,7 @@ if [ "$servers" = containers ] && [ -z "$containers" ]; then
   say "no Docker engine answers, or it cannot get the images"
   exit 1
 fi
-if has_postgres && has_rabbitmq && has_node; then exit 0; fi
+if has_postgres && has_rabbitmq && has_node && has_prometheus; then exit 0; fi
 
 # missing: for people; units: what installing would set running; the rest: package names, by package manager.
 missing='' units='' apt='' dnf='' brew=''
@@ -105,6 +107,10 @@ if ! has_node; then
   missing="${missing:+$missing and }Node.js"
   apt="$apt nodejs npm" dnf="$dnf nodejs npm" brew="$brew node"
 fi
+if ! has_prometheus; then
+  missing="${missing:+$missing and }Prometheus" units="$units prometheus.service"
+  apt="$apt prometheus" dnf="$dnf golang-github-prometheus" brew="$brew prometheus"
+fi
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -119,10 +125,10 @@ elif command -v dnf >/dev/null; then # leaves services off by itself
 elif command -v brew >/dev/null; then # leaves services off by itself
   quietly brew install $brew || give_up "Please type: brew install $brew"
 else
-  give_up "There is no apt-get, dnf or brew. Please install it (RabbitMQ 3.10 to 4.x, PostgreSQL 15 or newer; for the tests Node.js 18 or newer)"
+  give_up "There is no apt-get, dnf or brew. Please install it (RabbitMQ 3.10 to 4.x, PostgreSQL 15 or newer; for the tests Node.js 18 or newer, and Prometheus 2.42 or newer)"
 fi
 
-if ! has_postgres || ! has_rabbitmq || ! has_node; then
-  say "the packages are installed, but initdb, rabbitmq-server or node is not where orderflow looks; put them on the PATH"
+if ! has_postgres || ! has_rabbitmq || ! has_node || ! has_prometheus; then
+  say "the packages are installed, but initdb, rabbitmq-server, node or promtool is not where orderflow looks; put them on the PATH"
   exit 1
 fi

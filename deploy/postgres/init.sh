@@ -27,6 +27,9 @@ CREATE SCHEMA inventory AUTHORIZATION inventory;
 CREATE SCHEMA shipping AUTHORIZATION shipping;
 CREATE SCHEMA dlq AUTHORIZATION operator;
 
+-- What the server says of itself: sizes, locks, who does what.
+GRANT pg_monitor TO operator;
+
 -- The tables come later, with each service's migrations: what a service makes, operator may read.
 GRANT USAGE ON SCHEMA orders, payment, inventory, shipping TO operator;
 ALTER DEFAULT PRIVILEGES FOR ROLE "order" IN SCHEMA orders GRANT SELECT ON TABLES TO operator;

@@ -154,6 +154,9 @@ func (s *Stack) AMQPURL() string { return s.home.amqpURL() }
 // ManagementURL is the address of the management UI and API, with user and password.
 func (s *Stack) ManagementURL() string { return s.home.managementURL() }
 
+// MetricsURL is the address of the broker's metrics, without a path: /metrics, /metrics/detailed.
+func (s *Stack) MetricsURL() string { return s.home.metricsURL() }
+
 // DatabaseURL is the address of an empty database; its user may create others.
 func (s *Stack) DatabaseURL() string { return s.home.databaseURL(identity) }
 

@@ -160,7 +160,7 @@ func TestStackKeepsItsDataAndAddresses(t *testing.T) {
 	})
 
 	t.Run("only loopback", func(t *testing.T) {
-		for _, p := range []int{s.home.Ports.AMQP, s.home.Ports.Management, s.home.Ports.Postgres, s.home.Ports.Distribution} {
+		for _, p := range []int{s.home.Ports.AMQP, s.home.Ports.Management, s.home.Ports.Postgres, s.home.Ports.Distribution, s.home.Ports.Metrics} {
 			conn, err := net.DialTimeout("tcp", net.JoinHostPort(outerAddress(t), strconv.Itoa(p)), time.Second)
 			if err == nil {
 				conn.Close()

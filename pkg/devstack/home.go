@@ -38,6 +38,7 @@ type ports struct {
 	Postgres     int `json:"postgres"`
 	AMQP         int `json:"amqp"`
 	Management   int `json:"management"`
+	Metrics      int `json:"metrics"`      // RabbitMQ's, for Prometheus
 	Distribution int `json:"distribution"` // Erlang's; also tells our node from others in the list of processes
 }
 
@@ -219,11 +220,11 @@ func (h *home) loadState(path string) error {
 
 // freePorts keeps the ports that are free and replaces the others.
 func freePorts(p ports) (ports, error) {
-	fresh, err := port.Free(4)
+	fresh, err := port.Free(5)
 	if err != nil {
 		return ports{}, err
 	}
-	for i, kept := range []*int{&p.Postgres, &p.AMQP, &p.Management, &p.Distribution} {
+	for i, kept := range []*int{&p.Postgres, &p.AMQP, &p.Management, &p.Distribution, &p.Metrics} {
 		if *kept == 0 || !port.IsFree(*kept) {
 			*kept = fresh[i]
 		}

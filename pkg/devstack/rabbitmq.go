@@ -23,10 +23,15 @@ func (h *home) managementURL() string {
 	return u.String()
 }
 
+// metricsURL is where the broker shows its metrics, to everybody on this machine.
+func (h *home) metricsURL() string { return "http://" + port.Address(h.Ports.Metrics) }
+
 // rabbitmqConfig lets a developer stop at a breakpoint for long (consumer_timeout), on a disk that is rather full.
 const rabbitmqConfig = `listeners.tcp.1 = 127.0.0.1:%d
 management.tcp.ip = 127.0.0.1
 management.tcp.port = %d
+prometheus.tcp.ip = 127.0.0.1
+prometheus.tcp.port = %d
 default_user = %s
 default_pass = %s
 default_vhost = %s
@@ -48,10 +53,10 @@ func (h *home) configureRabbitMQ() error {
 		}
 	}
 	files := map[string]string{
-		"rabbitmq.conf":       fmt.Sprintf(rabbitmqConfig, h.Ports.AMQP, h.Ports.Management, identity, h.Password, identity),
+		"rabbitmq.conf":       fmt.Sprintf(rabbitmqConfig, h.Ports.AMQP, h.Ports.Management, h.Ports.Metrics, identity, h.Password, identity),
 		"advanced.config":     "[].\n",
 		"env.conf":            "",
-		"enabled_plugins":     "[rabbitmq_management].\n",
+		"enabled_plugins":     "[rabbitmq_management,rabbitmq_prometheus].\n",
 		"home/.erlang.cookie": h.Cookie,
 	}
 	for file, content := range files {

@@ -83,6 +83,8 @@ func (w *worker) failedCopy(j *job, now time.Time) broker.Message {
 	}
 	if delays := w.service.cfg.RetryDelays; Classify(j.err) != Permanent && attempts <= int64(len(delays)) {
 		m.Exchange, m.RoutingKey = broker.DelayQueue(w.service.cfg.Catalog.Exchange, delays[attempts-1]), w.Queue
+		delete(m.Headers, HeaderReason) // who wrote it did not mean this time, or is nobody that we know
+		delete(m.Headers, HeaderDeadAt)
 		w.beginPassing(j, &m)
 		return m
 	}
@@ -118,12 +120,12 @@ func (w *worker) passedOn(j *job, copied broker.Message) {
 	telemetry.End(j.passing, nil)
 	if cause, dead := copied.Headers[HeaderReason].(string); dead {
 		metrics.deadLetters.WithLabelValues(w.Queue, cause).Inc()
-		w.count("dead_lettered", 1)
+		w.count(outcomeDeadLettered, 1)
 		log.Error("dead-lettered", "reason", cause)
 		return
 	}
 	metrics.retries.WithLabelValues(w.Queue).Inc()
-	w.count("retried", 1)
+	w.count(outcomeRetried, 1)
 	log.Warn("failed, will be tried again", "by", copied.Exchange)
 }
 

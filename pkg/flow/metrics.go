@@ -51,3 +51,25 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	r.MustRegister(m.events, m.reaction, m.batchSize, m.pending, m.oldest, m.lag, m.retries, m.deadLetters, m.breaker)
 	return m
 }
+
+// What becomes of an event in a subscription.
+const (
+	outcomeHandled      = "handled"
+	outcomeDuplicate    = "duplicate" // it was handled before
+	outcomeRetried      = "retried"
+	outcomeDeadLettered = "dead_lettered"
+)
+
+// expect makes the series of a subscription before there is anything to count: what appears with a 1 has not increased.
+func (m *Metrics) expect(service, queue string) {
+	for _, outcome := range []string{outcomeHandled, outcomeDuplicate, outcomeRetried, outcomeDeadLettered} {
+		m.events.WithLabelValues(service, queue, outcome)
+	}
+	for _, reason := range []string{ReasonInvalid, ReasonUnsupported, ReasonRejected, ReasonExhausted} {
+		m.deadLetters.WithLabelValues(queue, reason)
+	}
+	m.retries.WithLabelValues(queue)
+	for _, histogram := range []*prometheus.HistogramVec{m.reaction, m.batchSize, m.lag} {
+		histogram.WithLabelValues(queue)
+	}
+}

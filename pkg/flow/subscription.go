@@ -70,6 +70,7 @@ type subscription struct {
 
 func newSubscription(s *Service, sub Subscription) *subscription {
 	sub.Workers = max(sub.Workers, 1)
+	s.cfg.Metrics.expect(s.cfg.Service, sub.Queue)
 	takes := make(map[event.Type]bool, len(sub.Events))
 	for _, t := range sub.Events {
 		if s.cfg.Catalog.Kind(t) == nil {
@@ -259,8 +260,8 @@ func (w *worker) commit(jobs []*job, react transaction) error {
 			telemetry.Observe(lag, time.Since(j.event.Time).Seconds(), j.event.TraceParent)
 		}
 	}
-	w.count("handled", len(jobs)-len(r.unfinished)-len(r.duplicates))
-	w.count("duplicate", len(r.duplicates))
+	w.count(outcomeHandled, len(jobs)-len(r.unfinished)-len(r.duplicates))
+	w.count(outcomeDuplicate, len(r.duplicates))
 	w.service.outbox.offerWait(w.soft, r.messages)
 	return nil
 }

@@ -34,6 +34,7 @@ func Linger(c echo.Context, atMost time.Duration) (stop func(), err error) {
 	if wait, limited := c.Get(slotKey).(func() bool); limited && !wait() {
 		return nil, Unavailable("as many wait or listen as may")
 	}
+	c.Set(lingersKey, true)
 	before := c.Request()
 	ctx, end := context.WithCancel(context.WithoutCancel(before.Context()))
 	gone := func() bool { return true }

@@ -27,9 +27,13 @@ func NewLogger(w io.Writer, level slog.Level, format string) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, options))
 }
 
-// NewRegistry makes a registry that has the Go runtime's and the process's own metrics.
-func NewRegistry() *prometheus.Registry {
+// NewRegistry makes a registry that has the Go runtime's and the process's own metrics, and says which version of the program this is.
+func NewRegistry(version string) *prometheus.Registry {
 	r := prometheus.NewRegistry()
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "orderflow_build_info", Help: "1, and which version of the program the process runs.",
+	}, []string{"version"})
+	build.WithLabelValues(version).Set(1)
+	r.MustRegister(build, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return r
 }

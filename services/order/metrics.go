@@ -14,6 +14,8 @@ type Metrics struct {
 	seconds prometheus.Histogram
 	refused prometheus.Counter
 
+	open, overdue prometheus.Gauge
+
 	watchers prometheus.Gauge
 	cut      prometheus.Counter
 }
@@ -31,6 +33,12 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		refused: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "orderflow_orders_refused_total", Help: "Orders that were not taken because too many were under way, or waiting to be stored.",
 		}),
+		open: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "orderflow_orders_open", Help: "Orders that have not ended, of all processes of the service.",
+		}),
+		overdue: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "orderflow_orders_overdue", Help: "Orders that have not ended by their deadline, of all processes of the service.",
+		}),
 		watchers: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "orderflow_order_watchers", Help: "Requests that wait for the end of an order, or listen to its timeline.",
 		}),
@@ -38,7 +46,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 			Name: "orderflow_timeline_streams_cut_total", Help: "Timelines whose reader did not read and was cut off.",
 		}),
 	}
-	r.MustRegister(m.orders, m.seconds, m.refused, m.watchers, m.cut)
+	for _, status := range []Status{Placed, Shipped, Cancelled} {
+		m.orders.WithLabelValues(string(status)) // so that it is there before the first one
+	}
+	r.MustRegister(m.orders, m.seconds, m.refused, m.open, m.overdue, m.watchers, m.cut)
 	return m
 }
 

@@ -51,6 +51,7 @@ type config struct {
 	DBMaxConns    int32         `env:"DB_MAX_CONNS" envDefault:"12"`       // for each service
 	MaxOpenOrders int           `env:"MAX_OPEN_ORDERS" envDefault:"10000"` // 0: any number
 
+	OrderDeadline  time.Duration `env:"ORDER_DEADLINE" envDefault:"10m"`   // older orders that have not ended are overdue
 	InboxRetention time.Duration `env:"INBOX_RETENTION" envDefault:"336h"` // how long handled events are remembered
 
 	TracesTo   string  `env:"OTEL_EXPORTER_OTLP_ENDPOINT"` // empty: there are no traces
@@ -149,7 +150,7 @@ func (c *config) validate() (wrong []error) {
 		value    time.Duration
 	}{
 		{"GATEWAY_TIMEOUT", c.GatewayTimeout}, {"CARRIER_TIMEOUT", c.CarrierTimeout},
-		{"START_TIMEOUT", c.StartTimeout}, {"STOP_TIMEOUT", c.StopTimeout},
+		{"START_TIMEOUT", c.StartTimeout}, {"STOP_TIMEOUT", c.StopTimeout}, {"ORDER_DEADLINE", c.OrderDeadline},
 	} {
 		if timeout.value <= 0 {
 			check(fmt.Errorf("%s: must be more than 0, is %s", timeout.variable, timeout.value))
@@ -254,7 +255,8 @@ func (c config) masked() slog.Attr {
 		"AMQP_URL", strings.Join(urls, ","), "DATABASE_URL", maskURL(c.DatabaseURL), "HTTP_ADDR", c.HTTPAddr, "DEBUG_ADDR", c.DebugAddr,
 		"ACCESS_KEYS_FILE", c.KeysFile, "OIDC_ISSUER", maskURL(c.Issuer), "OIDC_AUDIENCE", c.Audience, "OIDC_JWKS", maskSource(c.JWKS),
 		"OIDC_CUSTOMERS_CLAIM", c.CustomersClaim, "OPEN_TO_ANYBODY", c.OpenToAnybody, "RATE_LIMIT", c.RateLimit,
-		"RETRY_DELAYS", fmt.Sprint(c.RetryDelays), "INBOX_RETENTION", c.InboxRetention.String(), "GATEWAY_URL", maskURL(c.GatewayURL), "CARRIER_URL", maskURL(c.CarrierURL),
+		"RETRY_DELAYS", fmt.Sprint(c.RetryDelays), "INBOX_RETENTION", c.InboxRetention.String(),
+		"ORDER_DEADLINE", c.OrderDeadline.String(), "GATEWAY_URL", maskURL(c.GatewayURL), "CARRIER_URL", maskURL(c.CarrierURL),
 		"OTEL_EXPORTER_OTLP_ENDPOINT", maskURL(c.TracesTo), "OTEL_TRACES_SAMPLER", c.Sampler, "OTEL_TRACES_SAMPLER_ARG", c.SamplerArg)
 }
 

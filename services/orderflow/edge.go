@@ -65,7 +65,7 @@ func edge(cmd *cobra.Command, targets map[string]*url.URL) error {
 	if err != nil {
 		return err
 	}
-	registry := telemetry.NewRegistry()
+	registry := telemetry.NewRegistry(version)
 	slots := httpapi.NewSlots(cfg.MaxRequests, cfg.MaxWaitingRequests, httpapi.NewRefusals(registry)).Before(cfg.openGuard())
 	e := httpapi.New(httpapi.Config{
 		Log: log, Metrics: registry, Guard: httpapi.Open, Ready: func(ctx context.Context) error { return allReady(ctx, targets) },

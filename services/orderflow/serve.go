@@ -54,8 +54,10 @@ var services = []service{
 
 func wireOrder(p *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Pool) {
 	metrics := order.NewMetrics(p.registry)
+	log := p.log.With("service", order.Name)
 	order.Subscribe(runtime, metrics)
-	httpapi.Add(e, p.guard, order.Routes(db, runtime, metrics, p.cfg.MaxOpenOrders, p.log.With("service", order.Name)))
+	order.CountOpen(runtime, db, metrics, p.cfg.OrderDeadline, log)
+	httpapi.Add(e, p.guard, order.Routes(db, runtime, metrics, p.cfg.MaxOpenOrders, log))
 }
 
 func wirePayment(p *process, e *echo.Echo, runtime *flow.Service, db *pgxpool.Pool) {
@@ -149,6 +151,7 @@ Environment; what is empty counts as not set, but for RETRY_DELAYS:
   DB_MAX_CONNS            database connections of each service (12)
   MAX_OPEN_ORDERS         so many orders of the last 30 seconds may be under way; more are refused with 503 and Retry-After (10000);
                           0: any number
+  ORDER_DEADLINE          how old an order may be that has not ended, until it counts as overdue (10m)
   OTEL_EXPORTER_OTLP_ENDPOINT
                           where traces go, by OTLP over HTTP: http://127.0.0.1:4318; empty: there are none
   OTEL_TRACES_SAMPLER     which orders are traced, by OpenTelemetry's names (parentbased_always_on): traceidratio takes the part
@@ -183,7 +186,7 @@ type process struct {
 func (p *process) patience() time.Duration { return max(0, time.Until(p.deadline)) }
 
 func newProcess(cfg config, log io.Writer) *process {
-	registry := telemetry.NewRegistry()
+	registry := telemetry.NewRegistry(version)
 	return &process{
 		cfg: cfg, log: telemetry.NewLogger(log, cfg.LogLevel, cfg.LogFormat), registry: registry, metrics: flow.NewMetrics(registry),
 		deadline: time.Now().Add(cfg.StartTimeout),
@@ -243,6 +246,7 @@ func serve(ctx context.Context, cfg config, picked []service, log io.Writer, sta
 	httpapi.Add(e, p.guard, documents.Routes())
 	for i, s := range picked {
 		s.wire(p, e, parts[i].runtime, parts[i].db)
+		p.showReady(s.name, parts[i].runtime)
 	}
 
 	// HTTP stops first, so that what it has taken is still published; the runtimes stop when it has.
@@ -445,6 +449,24 @@ func closeAll(parts []*part) {
 			part.db.Close()
 		}
 	}
+}
+
+// readyLimit is how long a scrape waits for the answer to whether a service is ready.
+const readyLimit = time.Second
+
+// showReady tells by a metric whether a service can do its work. What else is measured of it may be old news while it cannot.
+func (p *process) showReady(name string, runtime *flow.Service) {
+	p.registry.MustRegister(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "orderflow_ready", ConstLabels: prometheus.Labels{"service": name},
+		Help: "Whether the service can do its work: it has started, and has RabbitMQ and Postgres. 1 or 0.",
+	}, func() float64 {
+		ctx, stop := context.WithTimeout(context.Background(), readyLimit)
+		defer stop()
+		if runtime.Ready(ctx) != nil {
+			return 0
+		}
+		return 1
+	}))
 }
 
 // ready reports what keeps any of the services from working.

@@ -98,7 +98,7 @@ Exit code: 3 where a promise is broken.`,
 	}
 	flags := cmd.Flags()
 	flags.DurationVar(&proof.Wait, "wait", 0, "wait this long, at most, for what was begun until now; what has not ended then is broken")
-	flags.DurationVar(&proof.Deadline, "deadline", 10*time.Minute, "how old an order may be that has not ended")
+	flags.DurationVar(&proof.Deadline, "deadline", 10*time.Minute, "how old an order may be that has not ended; where it is not given, ORDER_DEADLINE counts")
 	limitFlag(cmd, &proof.Limit, 20, "show this much of what breaks each promise")
 	flags.BoolVar(&tablesOnly, "tables-only", false, "do not ask RabbitMQ for dead letters")
 	flags.BoolVar(&asJSON, "json", false, "print JSON")
@@ -120,6 +120,9 @@ func runVerify(cmd *cobra.Command, proof verify.Config, tablesOnly bool) (result
 	cfg, err := loadConfig()
 	if err != nil {
 		return result, err
+	}
+	if !cmd.Flags().Changed("deadline") {
+		proof.Deadline = cfg.OrderDeadline
 	}
 	over := time.Now().Add(proof.Wait) // of everything together
 	patience := func() time.Duration { return max(time.Until(over), min(proof.Wait, openPatience)) }

@@ -99,7 +99,7 @@ func connectEngine(ctx context.Context) (*engine, error) {
 func (e *engine) close() error { return errors.Join(e.reaper.close(), e.docker.Close()) }
 
 func (e *engine) startRabbitMQ(ctx context.Context, password string, env *Env) (*containerServer, error) {
-	at, options, err := e.options("5672/tcp", "15672/tcp")
+	at, options, err := e.options("5672/tcp", "15672/tcp", "15692/tcp")
 	if err != nil {
 		return nil, err
 	}
@@ -117,6 +117,7 @@ func (e *engine) startRabbitMQ(ctx context.Context, password string, env *Env) (
 	user := url.UserPassword(account, password)
 	env.AMQPURL = (&url.URL{Scheme: "amqp", User: user, Host: at[0], Path: account}).String()
 	env.ManagementURL = (&url.URL{Scheme: "http", User: user, Host: at[1]}).String()
+	env.MetricsURL = "http://" + at[2]
 	c, err := rabbitmq.Run(ctx, rabbitmqImage, options...)
 	if c == nil {
 		return nil, err

@@ -25,6 +25,7 @@ type Env struct {
 	AMQPURL       string // with a vhost that is empty at first
 	ManagementURL string // of the same broker
 	DatabaseURL   string // a database that is empty at first
+	MetricsURL    string // of the same broker, for Prometheus; empty for servers given by URL
 }
 
 // shared are the servers of this test binary.
@@ -71,6 +72,7 @@ func New(t testing.TB) *Env {
 		AMQPURL:       withPath(t, s.Env.AMQPURL, name),
 		ManagementURL: s.Env.ManagementURL,
 		DatabaseURL:   withPath(t, s.Env.DatabaseURL, name),
+		MetricsURL:    s.Env.MetricsURL,
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), cleanupLimit)
 	defer cancel()
@@ -164,7 +166,7 @@ func (o *OwnEnv) StartPostgres() { o.t.Helper(); o.start("Postgres", o.servers.P
 func (o *OwnEnv) SyncRabbitMQ() {
 	o.t.Helper()
 	const sync = `case mnesia:system_info(is_running) of yes -> ok = mnesia:sync_log(); no -> ok end, [ok = dets:sync(T) || T <- dets:all()].`
-	if out, err := o.servers.Control(o.t.Context(), "-q", "eval", sync); err != nil {
+	if out, err := o.Control("-q", "eval", sync); err != nil {
 		o.t.Fatalf("%v: %s", err, out)
 	}
 }
@@ -183,4 +185,9 @@ func (o *OwnEnv) start(name string, s Server) {
 	if err := s.Start(ctx); err != nil {
 		o.t.Fatalf("devtest: start %s again: %v", name, err)
 	}
+}
+
+// Control runs rabbitmqctl on the broker and returns what it prints.
+func (o *OwnEnv) Control(args ...string) ([]byte, error) {
+	return o.servers.Control(o.t.Context(), args...)
 }

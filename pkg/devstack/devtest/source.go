@@ -31,7 +31,7 @@ type Server interface {
 func (s *Servers) Stop() error { return s.stop() }
 
 func givenByURL() (Env, bool) {
-	env := Env{os.Getenv("AMQP_URL"), os.Getenv("RABBITMQ_MANAGEMENT_URL"), os.Getenv("DATABASE_URL")}
+	env := Env{AMQPURL: os.Getenv("AMQP_URL"), ManagementURL: os.Getenv("RABBITMQ_MANAGEMENT_URL"), DatabaseURL: os.Getenv("DATABASE_URL")}
 	return env, env.AMQPURL != "" && env.ManagementURL != "" && env.DatabaseURL != ""
 }
 
@@ -68,7 +68,7 @@ func startProcesses(ctx context.Context) (*Servers, error) {
 		return nil, err
 	}
 	return &Servers{
-		Env:      Env{stack.AMQPURL(), stack.ManagementURL(), stack.DatabaseURL()},
+		Env:      Env{stack.AMQPURL(), stack.ManagementURL(), stack.DatabaseURL(), stack.MetricsURL()},
 		Source:   "private processes",
 		RabbitMQ: stack.RabbitMQ(),
 		Postgres: stack.Postgres(),

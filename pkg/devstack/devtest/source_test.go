@@ -9,7 +9,7 @@ import (
 )
 
 func TestServersGivenByURLAreTakenAsTheyAre(t *testing.T) {
-	want := Env{"amqp://a", "http://m", "postgres://d"}
+	want := Env{"amqp://a", "http://m", "postgres://d", ""}
 	t.Setenv("ORDERFLOW_TEST_SERVERS", "nothing may be started")
 	t.Setenv("AMQP_URL", want.AMQPURL)
 	t.Setenv("RABBITMQ_MANAGEMENT_URL", want.ManagementURL)
