@@ -41,7 +41,7 @@ type Broker struct {
 	cancel   context.CancelFunc
 	owned    sync.WaitGroup // the goroutines that Close waits for
 	shared   link           // for consuming and declaring
-	version  int            // see Version
+	release  string         // see Release
 	lost     atomic.Int32   // consumers that have lost their queue, or never got it
 	mu       sync.Mutex
 	declared []Topology // asserted again when a queue has vanished
@@ -75,9 +75,7 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 		return nil, err
 	}
 	b.shared.conn = conn
-	version, _ := conn.Properties["version"].(string)
-	major, _, _ := strings.Cut(version, ".")
-	b.version, _ = strconv.Atoi(major)
+	b.release, _ = conn.Properties["version"].(string)
 	return b, nil
 }
 
@@ -89,8 +87,15 @@ func (b *Broker) Close() error {
 	return b.shared.close()
 }
 
-// Version is the first number of the broker's version, as it said when it was found: 3, 4. It is 0 where it did not say.
-func (b *Broker) Version() int { return b.version }
+// Release is the broker's version, as it said when it was found: "3.10.8". It is empty where it did not say.
+func (b *Broker) Release() string { return b.release }
+
+// Version is the first number of the broker's version: 3, 4. It is 0 where it did not say.
+func (b *Broker) Version() int {
+	major, _, _ := strings.Cut(b.release, ".")
+	n, _ := strconv.Atoi(major)
+	return n
+}
 
 // Connected tells whether the consuming connection stands.
 func (b *Broker) Connected() bool { return b.shared.alive() }

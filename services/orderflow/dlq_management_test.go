@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"orderflow/pkg/broker/management"
 	"orderflow/pkg/dlq"
 	"orderflow/pkg/flow"
 )
@@ -54,7 +55,7 @@ func setPolicy(t *testing.T, address, policy string) {
 }
 
 func TestDeliveryLimits(t *testing.T) {
-	said := []policy{{Name: "five", Definition: map[string]any{"delivery-limit": 5.0}}, {Name: "none", Definition: map[string]any{"delivery-limit": -1.0}}}
+	said := []management.Policy{{Name: "five", Definition: map[string]any{"delivery-limit": 5.0}}, {Name: "none", Definition: map[string]any{"delivery-limit": -1.0}}}
 	for text, want := range map[string]int{
 		`{"type":"classic","arguments":{"x-delivery-limit":5}}`: -1,
 		`{"type":"quorum"}`: 0,
@@ -68,9 +69,7 @@ func TestDeliveryLimits(t *testing.T) {
 		`{"type":"quorum","arguments":{"x-delivery-limit":0}}`:                                                                      1,
 	} {
 		q := unmarshal[managedQueue](t, text)
-		q.settings = []map[string]any{q.Arguments, q.Effective}
-		q.add(q.Policy, said)
-		q.add(q.OperatorPolicy, said)
+		q.gather(said, said)
 		if q.lives() != want {
 			t.Errorf("%s: %d, want %d", text, q.lives(), want)
 		}
