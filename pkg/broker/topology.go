@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -34,6 +36,14 @@ func DeadLetterExchange(queue string) string { return queue + ".dlx" }
 
 // DeadLetterQueue is the name of the queue in which a work queue's dead letters wait.
 func DeadLetterQueue(queue string) string { return queue + ".dlq" }
+
+// IsDelayQueue tells whether name is that of a delay queue for the exchange, whatever its delay.
+func IsDelayQueue(exchange, name string) bool {
+	delay, isOne := strings.CutPrefix(name, strings.TrimSuffix(DelayQueue(exchange, time.Second), "1s"))
+	number, unit := strings.CutSuffix(delay, "s")
+	_, err := strconv.ParseUint(strings.TrimSuffix(number, "m"), 10, 64)
+	return isOne && unit && err == nil
+}
 
 // DelayQueue is the name of a delay queue and of the exchange before it: "orders.retry.10s" for the exchange "orders.events".
 // What is published there with the name of a queue as its routing key comes to that queue after the delay, and to no other.
