@@ -20,7 +20,9 @@ import (
 type Config struct {
 	URLs []string // amqp:// or amqps://, one for each node of a cluster
 	Name string   // what the connections are called in the management UI
-	Log  *slog.Logger
+	// Version is that of the program, which the management UI shows with its connections. It may be empty.
+	Version string
+	Log     *slog.Logger
 	// Patience is how long Open waits for a broker that does not answer yet, START_TIMEOUT; 0 means one try.
 	Patience time.Duration
 }
@@ -132,7 +134,7 @@ func (b *Broker) dial(ctx context.Context, purpose string, patience bool) (*conn
 func (b *Broker) dialAny(ctx context.Context, purpose string) (*connection, error) {
 	var errs []error
 	for _, i := range rand.Perm(len(b.uris)) {
-		conn, err := dial(ctx, b.cfg.URLs[i], b.uris[i], fmt.Sprintf("%s (%s)", b.cfg.Name, purpose))
+		conn, err := dial(ctx, b.cfg.URLs[i], b.uris[i], fmt.Sprintf("%s (%s)", b.cfg.Name, purpose), b.cfg.Version)
 		if err == nil {
 			return conn, nil
 		}

@@ -52,7 +52,7 @@ func judge(cfg Config, p *plan, b *brokerFacts, db *databaseFacts, api *apiFacts
 		version.otherwise("version %s", cfg.Version),
 		judgeRabbitMQ(b), judgeManagement(b), judgeFlags(b), judgeResources(b.api), judgeBrokerClock(b.api),
 		judgeExchanges(p, b), judgeQueues(p, b), judgeBindings(p, b), judgePolicies(p, b.api), judgeDelays(p, b.api), judgeQuorums(p, b.api),
-		judgeBrokerRights(p, b), judgeProcesses(p, b.api), judgeConsumers(p, b), judgeBacklog(p, b), judgeDeadLetters(p, b),
+		judgeBrokerRights(p, b), judgeProcesses(p, b.api, cfg.Version), judgeConsumers(p, b), judgeBacklog(p, b), judgeDeadLetters(p, b),
 		judgePostgres(db), judgeDurability(db), judgeWritable(db), judgeDatabaseClock(db), judgeMigrations(db), judgeDatabaseRights(db), judgeDays(db),
 		judgeOutbox(db), judgeConnections(db, cfg.DBMaxConns), judgeTransactions(db),
 		judgeAPI(api),

@@ -9,8 +9,9 @@ import (
 	"orderflow/pkg/broker/management"
 )
 
-// judgePolicies looks at what policies make of the queues. An argument of a declaration overrides a policy, except where the lower of two
-// numbers counts.
+// judgePolicies looks at what policies make of the queues. Of two numbers the lower one counts. An argument of the declaration overrides a
+// policy's dead-letter-exchange and dead-letter-strategy, but a policy's overflow overrides the argument, and by that it takes away
+// dead-lettering at least once (seen with RabbitMQ 3.10.8).
 func judgePolicies(p *plan, f *managementFacts) []Finding {
 	c := check{name: "policies"}
 	if do, seen, is := dark(f, f.queues, ""); is {
@@ -64,18 +65,21 @@ func (c *check) judgePolicy(p *plan, want broker.Part, policy string, said []map
 			c.warning(without("message-ttl"), "policy %s lets messages out of %s after %s ms already", policy, want.Name, plainNumber(ttl))
 		}
 	}
+	overflow, _ := setting(said, "overflow")
+	_, rejects := want.Arguments["x-overflow"]
+	drops := overflow == "drop-head" || overflow == nil && !rejects // which is the default
+	if rejects && overflow != nil && overflow != "reject-publish" {
+		c.wrong(without("overflow"), "policy %s sets overflow %s for %s: what leaves it may be lost on the way to its dead-letter exchange", policy, overflow, want.Name)
+	}
 	for _, key := range []string{"max-length", "max-length-bytes"} {
 		length, is := setting(said, key)
-		if !is {
-			continue
-		}
-		overflow, _ := setting(said, "overflow")
 		switch {
-		case overflow == "drop-head" || isDead && overflow != "reject-publish":
+		case !is:
+		case drops:
 			c.wrong(without(key)+", or set its overflow to reject-publish", "policy %s drops the oldest messages of %s beyond %s %s",
 				policy, want.Name, key, plainNumber(length))
 		default:
-			c.warning(without(key), "policy %s makes %s refuse messages beyond %s %s: they wait in the outbox", policy, want.Name, key, plainNumber(length))
+			c.warning(without(key), "policy %s makes %s refuse messages beyond %s %s", policy, want.Name, key, plainNumber(length))
 		}
 	}
 	declared, isLimited := want.Arguments["x-delivery-limit"]
@@ -85,6 +89,9 @@ func (c *check) judgePolicy(p *plan, want broker.Part, policy string, said []map
 		} else {
 			c.warning(without("delivery-limit"), "policy %s lowers the delivery limit of %s from %v to %s", policy, want.Name, declared, plainNumber(limit))
 		}
+	}
+	if key, is := setting(said, "dead-letter-routing-key"); is && broker.IsDelayQueue(p.topology.Exchange, want.Name) {
+		c.wrong(without("dead-letter-routing-key"), "policy %s sends what %s holds to queue %q, and not back to where it came from", policy, want.Name, key)
 	}
 	if to, is := setting(said, "dead-letter-exchange"); is && isDead {
 		c.warning(without("dead-letter-exchange"), "policy %s sends what leaves %s to exchange %q", policy, want.Name, to)

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -122,21 +123,29 @@ func (c connection) service() string {
 	return service
 }
 
-// judgeProcesses tells which services are connected, and how often. What it means that one is not, judgeConsumers tells.
-func judgeProcesses(p *plan, f *managementFacts) []Finding {
+// judgeProcesses tells which services are connected, how often, and in which version. What it means that one is not, judgeConsumers tells.
+func judgeProcesses(p *plan, f *managementFacts, own string) []Finding {
 	c := check{name: "processes"}
 	if do, seen, is := dark(f, f.connections, "monitoring"); is {
 		return unknown(c.name, do, seen)
 	}
 	var counts []string
+	versions := map[string]bool{}
 	for _, s := range p.services {
 		n := 0
 		for _, one := range f.connections.value {
 			if one.service() == s.Name && strings.HasSuffix(one.Given, "(consume)") {
 				n++
+				versions[cmp.Or(one.Client.Version, "unknown")] = true
 			}
 		}
 		counts = append(counts, fmt.Sprintf("%s %d", s.Name, n))
+	}
+	running := many(slices.Sorted(maps.Keys(versions)))
+	if len(versions) > 1 {
+		c.warning("bring all services to one version, if this is no release under way", "services of several versions are connected: %s", running)
+	} else if len(versions) == 1 && !versions[own] {
+		c.warning("use `orderflow doctor` of the services' version: another one may need something else", "the services are of version %s, and this is %s", running, own)
 	}
 	return c.otherwise("connected to RabbitMQ: %s", strings.Join(counts, ", "))
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"orderflow/pkg/broker"
+	"orderflow/pkg/event"
 )
 
 // need is one right that a service has to have of the broker.
@@ -58,7 +59,7 @@ func judgeBrokerRights(p *plan, f *brokerFacts) []Finding {
 	var runs []string
 	missing := map[string][]string{}
 	for _, s := range p.services {
-		lacks, err := f.api.lacks(f.user, p.needs(s.Name))
+		lacks, err := f.api.lacks(f.user, p, s.Name)
 		if err != nil {
 			c.unknown("look at it: rabbitmqctl list_user_permissions "+f.user, "the rights of user %q cannot be read here: %v", f.user, err)
 			return c.findings
@@ -67,15 +68,16 @@ func judgeBrokerRights(p *plan, f *brokerFacts) []Finding {
 			runs = append(runs, s.Name)
 		}
 	}
-	seen := map[connection]bool{}
+	type runner struct{ user, service string }
+	seen := map[runner]bool{}
 	for _, one := range f.api.connections.value {
-		who := connection{one.User, one.service()}
-		if seen[who] || !slices.ContainsFunc(p.services, func(s Service) bool { return s.Name == who.Given }) {
+		who := runner{one.User, one.service()}
+		if seen[who] || !slices.ContainsFunc(p.services, func(s Service) bool { return s.Name == who.service }) {
 			continue
 		}
 		seen[who] = true
-		if lacks, err := f.api.lacks(who.User, p.needs(who.Given)); err == nil && len(lacks) > 0 {
-			c.wrong(grant(f.vhost, who.User), "service %s runs as user %q, who may not: %s", who.Given, who.User, many(lacks))
+		if lacks, err := f.api.lacks(who.user, p, who.service); err == nil && len(lacks) > 0 {
+			c.wrong(grant(f.vhost, who.user), "service %s runs as user %q, who may not: %s", who.service, who.user, many(lacks))
 		}
 	}
 	if len(runs) == 0 {
@@ -87,14 +89,35 @@ func judgeBrokerRights(p *plan, f *brokerFacts) []Finding {
 }
 
 func grant(vhost, user string) string {
-	return fmt.Sprintf("rabbitmqctl set_permissions -p %s %s CONFIGURE WRITE READ (compose.yaml shows the least of them)", vhost, user)
+	return fmt.Sprintf("rabbitmqctl set_permissions -p %s %s CONFIGURE WRITE READ (compose.yaml shows the least of them, and of set_topic_permissions)", vhost, user)
 }
 
-// lacks is permission.lacks of a user.
-func (f *managementFacts) lacks(user string, needs []need) ([]string, error) {
-	at := slices.IndexFunc(f.permissions.value, func(p permission) bool { return p.User == user })
-	if at < 0 {
-		return permission{}.lacks(needs)
+// lacks lists what a user may not do of what a service needs.
+func (f *managementFacts) lacks(user string, p *plan, service string) ([]string, error) {
+	var granted permission
+	if at := slices.IndexFunc(f.permissions.value, func(p permission) bool { return p.User == user }); at >= 0 {
+		granted = f.permissions.value[at]
 	}
-	return f.permissions.value[at].lacks(needs)
+	lacks, err := granted.lacks(p.needs(service))
+	for _, topic := range f.topics.value {
+		if topic.User != user || topic.Exchange != p.topology.Exchange || err != nil {
+			continue
+		}
+		var keys []string
+		keys, err = permission{Write: topic.Write}.lacks(p.says(service))
+		for _, key := range keys {
+			lacks = append(lacks, key+" (a topic permission)")
+		}
+	}
+	return lacks, err
+}
+
+// says lists the routing keys that a service publishes with.
+func (p *plan) says(service string) (keys []need) {
+	for _, kind := range event.Orders.Kinds() {
+		if kind.Source == service {
+			keys = append(keys, need{"write", kind.RoutingKey})
+		}
+	}
+	return keys
 }

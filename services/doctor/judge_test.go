@@ -70,7 +70,9 @@ func sound() *facts {
 			one := consumer{Tag: "orderflow " + service + "-123-1"}
 			one.Queue.Name = q.Name
 			m.consumers.value = append(m.consumers.value, one)
-			m.connections.value = append(m.connections.value, connection{"services", "orderflow " + service + " (consume)"})
+			way := connection{User: "services", Given: "orderflow " + service + " (consume)"}
+			way.Client.Version = "1"
+			m.connections.value = append(m.connections.value, way)
 		}
 		a.queues[q.Name] = seen
 	}
@@ -156,19 +158,23 @@ func TestJudges(t *testing.T) {
 			`queues wrong queue orders.retry.1s has x-dead-letter-exchange x, and is declared with ""`, "queues wrong queue orders.retry.1s has x-max-length 3, and is declared without",
 			"queues wrong queue orders.retry.1s has x-message-ttl 5, and is declared with 1000", "queues wrong queue orders.retry.1s has no x-overflow, and is declared with reject-publish",
 		}},
-		"type by default":                {func(f *facts) { delete(f.queue(work).Arguments, "x-queue-type") }, nil},
-		"binding of others":              {func(f *facts) { f.broker.api.bindings.value[0].Destination = "audit" }, []string{"bindings wrong"}},
-		"harmless policy":                {func(f *facts) { say(f, work, "delivery-limit", 50.0) }, nil},
-		"policy: expires":                {func(f *facts) { say(f, work, "expires", 1000.0) }, []string{"policies wrong policy p lets queue payment.order-placed be deleted"}},
-		"policy: short delay":            {func(f *facts) { say(f, delay, "message-ttl", 500.0) }, []string{"policies warning policy p lets messages out of orders.retry.1s after 500 ms"}},
-		"policy: long delay":             {func(f *facts) { say(f, delay, "message-ttl", 5000.0) }, nil},
-		"policy: TTL of dead letters":    {func(f *facts) { say(f, dead, "message-ttl", 500.0) }, []string{"policies wrong policy p deletes dead letters"}},
-		"policy: length of a work queue": {func(f *facts) { say(f, work, "max-length", 5.0) }, []string{"policies warning policy p makes payment.order-placed refuse messages beyond max-length 5"}},
-		"policy: length of dead letters": {func(f *facts) { say(f, dead, "max-length-bytes", 5.0) }, []string{"policies wrong policy p drops the oldest messages of payment.order-placed.dlq beyond max-length-bytes 5"}},
-		"policy: exchange of a DLQ":      {func(f *facts) { say(f, dead, "dead-letter-exchange", "x") }, []string{`policies warning policy p sends what leaves payment.order-placed.dlq to exchange "x"`}},
-		"policy: exchange of a work":     {func(f *facts) { say(f, work, "dead-letter-exchange", "x") }, nil},
-		"policy: unlimited":              {func(f *facts) { say(f, dead, "delivery-limit", -1.0) }, nil},
-		"policy that nobody knows":       {func(f *facts) { f.queue(work).Policy = "p"; f.broker.api.policies.err = refused }, []string{"policies not known policy p applies to queue payment.order-placed"}},
+		"type by default":                  {func(f *facts) { delete(f.queue(work).Arguments, "x-queue-type") }, nil},
+		"binding of others":                {func(f *facts) { f.broker.api.bindings.value[0].Destination = "audit" }, []string{"bindings wrong"}},
+		"harmless policy":                  {func(f *facts) { say(f, work, "delivery-limit", 50.0) }, nil},
+		"policy: expires":                  {func(f *facts) { say(f, work, "expires", 1000.0) }, []string{"policies wrong policy p lets queue payment.order-placed be deleted"}},
+		"policy: short delay":              {func(f *facts) { say(f, delay, "message-ttl", 500.0) }, []string{"policies warning policy p lets messages out of orders.retry.1s after 500 ms"}},
+		"policy: long delay":               {func(f *facts) { say(f, delay, "message-ttl", 5000.0) }, nil},
+		"policy: TTL of dead letters":      {func(f *facts) { say(f, dead, "message-ttl", 500.0) }, []string{"policies wrong policy p deletes dead letters"}},
+		"policy: length of a work queue":   {func(f *facts) { say(f, work, "max-length", 5.0) }, []string{"policies warning policy p makes payment.order-placed refuse messages beyond max-length 5"}},
+		"policy: length of dead letters":   {func(f *facts) { say(f, dead, "max-length-bytes", 5.0) }, []string{"policies wrong policy p drops the oldest messages of payment.order-placed.dlq beyond max-length-bytes 5"}},
+		"policy: overflow":                 {func(f *facts) { say(f, delay, "overflow", "drop-head") }, []string{"policies wrong policy p sets overflow drop-head for orders.retry.1s: what leaves it may be lost"}},
+		"policy: overflow of dead letters": {func(f *facts) { say(f, dead, "overflow", "drop-head") }, nil},
+		"policy: routing key of a delay":   {func(f *facts) { say(f, delay, "dead-letter-routing-key", "x") }, []string{`policies wrong policy p sends what orders.retry.1s holds to queue "x"`}},
+		"policy: strategy":                 {func(f *facts) { say(f, work, "dead-letter-strategy", "at-most-once") }, nil},
+		"policy: exchange of a DLQ":        {func(f *facts) { say(f, dead, "dead-letter-exchange", "x") }, []string{`policies warning policy p sends what leaves payment.order-placed.dlq to exchange "x"`}},
+		"policy: exchange of a work":       {func(f *facts) { say(f, work, "dead-letter-exchange", "x") }, nil},
+		"policy: unlimited":                {func(f *facts) { say(f, dead, "delivery-limit", -1.0) }, nil},
+		"policy that nobody knows":         {func(f *facts) { f.queue(work).Policy = "p"; f.broker.api.policies.err = refused }, []string{"policies not known policy p applies to queue payment.order-placed"}},
 		"two policies, the lowest counts": {func(f *facts) {
 			q := f.queue(dead)
 			q.Policy, q.OperatorPolicy = "p", "o"
@@ -188,8 +194,17 @@ func TestJudges(t *testing.T) {
 			f.broker.api.permissions.value = append(f.broker.api.permissions.value, permission{"x", "", ".*", "^order"})
 			f.broker.user = "x"
 		}, nil},
-		"no rights at all":           {func(f *facts) { f.broker.user = "x" }, []string{`broker-rights wrong user "x" of AMQP_URL may run none`}},
+		"no rights at all": {func(f *facts) { f.broker.user = "x" }, []string{`broker-rights wrong user "x" of AMQP_URL may run none`}},
+		"rights on routing keys": {func(f *facts) {
+			f.broker.api.topics.value = []topicPermission{{"services", "orders.events", `^(order\.|payment\.[pf])`}, {"services", "others", "^$"}, {"x", "orders.events", "^$"}}
+		}, []string{`broker-rights wrong service payment runs as user "services", who may not: write payment.refunded (a topic permission), write payment.voided (a topic permission)`}},
 		"rights that cannot be read": {func(f *facts) { f.broker.api.permissions.value[0].Write = "(?<!x)y" }, []string{"broker-rights not known the rights of user"}},
+		"two versions":               {func(f *facts) { f.broker.api.connections.value[1].Client.Version = "2" }, []string{"processes warning services of several versions are connected: 1, 2"}},
+		"another version": {func(f *facts) {
+			for i := range f.broker.api.connections.value {
+				f.broker.api.connections.value[i].Client.Version = ""
+			}
+		}, []string{"processes warning the services are of version unknown, and this is 1"}},
 		"stopped service": {func(f *facts) {
 			f.broker.api.consumers.value, f.broker.api.connections.value = f.broker.api.consumers.value[:1], nil
 			f.broker.amqp.queues[work] = answer[depth]{}

@@ -24,6 +24,7 @@ type managementFacts struct {
 	policies    answer[[]management.Policy]
 	operator    answer[[]management.Policy]
 	permissions answer[[]permission]
+	topics      answer[[]topicPermission]
 	flags       answer[[]flag]
 	clock       answer[skew]
 }
@@ -71,11 +72,17 @@ type consumer struct {
 }
 
 type connection struct {
-	User  string
-	Given string `json:"user_provided_name"`
+	User   string
+	Given  string `json:"user_provided_name"`
+	Client struct {
+		Version string `json:"program_version"`
+	} `json:"client_properties"`
 }
 
 type permission struct{ User, Configure, Write, Read string }
+
+// topicPermission narrows what a user may do to one exchange, by the routing key. There need not be one.
+type topicPermission struct{ User, Exchange, Write string }
 
 type flag struct{ Name, State string }
 
@@ -106,6 +113,7 @@ func seeManagement(ctx context.Context, address, vhost string) *managementFacts 
 	question(ctx, &group, api, "policies/{vhost}", &f.policies)
 	question(ctx, &group, api, "operator-policies/{vhost}", &f.operator)
 	question(ctx, &group, api, "vhosts/{vhost}/permissions", &f.permissions)
+	question(ctx, &group, api, "vhosts/{vhost}/topic-permissions", &f.topics)
 	question(ctx, &group, api, "feature-flags", &f.flags)
 	group.Go(func() {
 		asked := time.Now()

@@ -162,6 +162,8 @@ func TestDoctor(t *testing.T) {
 			check: "queues", status: "wrong", seen: delay + " is of type classic, and is declared as quorum", do: "drain it", elsewhere: "bindings"},
 		{name: "a policy that drops heads", make: policy(`.*[.]dlq$`, `{"max-length":5,"overflow":"drop-head"}`), undo: remove(in("policies") + "/ill"),
 			check: "policies", status: "wrong", seen: `policy ill drops the oldest messages of payment\.order-placed\.dlq beyond max-length 5`, do: "take max-length out of policy ill"},
+		{name: "a policy that takes dead-lettering at least once away", make: policy(`^payment[.]order-placed$`, `{"overflow":"drop-head"}`), undo: remove(in("policies") + "/ill"),
+			check: "policies", status: "wrong", seen: `policy ill sets overflow drop-head for payment\.order-placed`, do: "take overflow out"},
 		{name: "a policy that lets messages expire", make: policy(`^payment`, `{"message-ttl":60000}`), undo: remove(in("policies") + "/ill"),
 			check: "policies", status: "wrong", seen: `policy ill makes dead letters of events that wait in payment\.order-placed for 60000 ms`, do: "message-ttl"},
 		{name: "a policy that counts looks", make: policy(`.*[.]dlq$`, `{"delivery-limit":5}`), undo: remove(in("policies") + "/ill"),
