@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -47,7 +48,7 @@ func seeAMQP(ctx context.Context, urls []string, p *plan) *amqpFacts {
 		}
 	}
 	if ctx.Err() != nil {
-		f.err = errors.New("RabbitMQ stopped answering")
+		f.err = fmt.Errorf("it stopped answering: %w", ctx.Err())
 	}
 	return f
 }

@@ -35,7 +35,7 @@ func judgeRabbitMQ(f *brokerFacts) []Finding {
 	c := check{name: "rabbitmq"}
 	release := f.amqp.release
 	if f.amqp.err != nil {
-		do := "start RabbitMQ, or correct its address in AMQP_URL"
+		do := "start RabbitMQ, or correct its address in AMQP_URL; a slow one needs a longer --timeout"
 		if f.amqp.setup {
 			do = "correct AMQP_URL, or what it names"
 		}

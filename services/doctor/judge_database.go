@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -22,7 +23,7 @@ func judgePostgres(f *databaseFacts) []Finding {
 	s := f.server.value
 	switch {
 	case f.err != nil:
-		do := "start Postgres, or correct its address in DATABASE_URL"
+		do := "start Postgres, or correct its address in DATABASE_URL; a slow one needs a longer --timeout"
 		if !postgres.Lost(f.err) {
 			do = "correct DATABASE_URL, or what it names"
 		}
@@ -172,8 +173,8 @@ func judgeDays(f *databaseFacts) []Finding {
 	}
 	for _, s := range f.unseen(&c) {
 		today := s.now.UTC().Truncate(24 * time.Hour)
-		for table, found := range s.days {
-			switch {
+		for _, table := range slices.Sorted(maps.Keys(s.days)) {
+			switch found := s.days[table]; {
 			case !found[today]:
 				c.wrong("orderflow serve "+s.service+", which makes them at its start and every hour", "table %s.%s has no partition for today, %s: nothing can be written",
 					s.name, table, today.Format(time.DateOnly))

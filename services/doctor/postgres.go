@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -110,7 +111,7 @@ func seePostgres(ctx context.Context, url string, services []Service) *databaseF
 	f.history = schema{name: dlq.HistorySchema}
 	f.history.see(ctx, db, nil, nil, migrations.DLQ)
 	if ctx.Err() != nil {
-		f.err = errors.New("Postgres stopped answering")
+		f.err = fmt.Errorf("it stopped answering: %w", ctx.Err())
 	}
 	return f
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -135,6 +136,7 @@ func TestDoctor(t *testing.T) {
 	poor := brokerUser(t, env, ui, "poor")
 	poorRights := put("/permissions/"+ui.vhost+"/poor-"+ui.vhost, map[string]string{"configure": "^$", "write": "^orders[.]", "read": "^payment[.]"})
 	poorRights(t)
+	least := brokerUser(t, env, ui, "least")
 	database := databaseOf(t, env)
 	stealing, stopStealing := context.WithCancel(t.Context())
 	stolen := make(chan error, 1)
@@ -185,6 +187,8 @@ func TestDoctor(t *testing.T) {
 			undo: func(*testing.T) { stopStealing(); <-stolen }},
 		{name: "a user who may not do enough", settings: []string{"AMQP_URL=" + poor}, check: "broker-rights", status: "wrong",
 			seen: `user "poor-[\w-]+" of AMQP_URL may run none of the services; for payment it lacks: write payment\.order-placed\.dlx`, do: "set_permissions"},
+		{name: "a user with the least rights", make: leastRights(ui, "inventory", "least-"+ui.vhost), settings: []string{"AMQP_URL=" + least}, check: "broker-rights", status: "ok",
+			seen: `user "least-[\w-]+" of AMQP_URL may run inventory;`, do: "^$"},
 		{name: "a wrong password of RabbitMQ", settings: []string{"AMQP_URL=" + changed(t, env.AMQPURL, as("orderflow", "secret"))}, check: "rabbitmq", status: "wrong",
 			seen: `403.*check the user "orderflow" and its password`, do: "AMQP_URL"},
 		{name: "a wrong password of the management API", settings: []string{"RABBITMQ_MANAGEMENT_URL=" + changed(t, env.ManagementURL, as("orderflow", "secret"))},
@@ -240,6 +244,33 @@ func TestDoctor(t *testing.T) {
 		eventually(t, "no consumer", func() error {
 			return examine(t, set).says("consumers", "wrong", `: service `+service+` does not run`, "orderflow serve "+service)
 		})
+	}
+}
+
+// leastRights gives a user those of a service in compose.yaml.
+func leastRights(ui *management, service, user string) func(*testing.T) {
+	return func(t *testing.T) {
+		compose, err := os.ReadFile("../../compose.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		given := map[string]bool{}
+		for line := range strings.Lines(strings.ReplaceAll(string(compose), "$$", "$")) {
+			var rights struct{ User, Exchange, Configure, Write, Read string }
+			line = strings.TrimSuffix(strings.TrimSpace(line), ",")
+			if json.Unmarshal([]byte(line), &rights) != nil || rights.User != service {
+				continue
+			}
+			kind := "permissions"
+			if rights.Exchange != "" {
+				kind = "topic-permissions"
+			}
+			given[kind] = true
+			manage(t, ui, http.MethodPut, "/"+kind+"/"+ui.vhost+"/"+user, json.RawMessage(line))
+		}
+		if len(given) != 2 {
+			t.Fatalf("compose.yaml has only %v", given)
+		}
 	}
 }
 
@@ -366,7 +397,9 @@ func TestDoctorAndSickServers(t *testing.T) {
 			t.Helper()
 			began := time.Now()
 			c := examine(t, set, "--timeout=2s")
-			if took := time.Since(began); took > 15*time.Second {
+			took := time.Since(began)
+			t.Logf("%s %s: %s", s.check, how, took)
+			if took > 15*time.Second {
 				t.Errorf("%s %s: it took %s", s.check, how, took)
 			}
 			if err := c.says(s.check, "wrong", ".", "start "); err != nil {
