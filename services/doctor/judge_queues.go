@@ -14,18 +14,20 @@ const piledUp = 10_000
 // judgeQuorums looks at the copies of queues.
 func judgeQuorums(p *plan, f *managementFacts) []Finding {
 	c := check{name: "quorums"}
-	if do, seen, is := dark(f, f.queues, ""); is {
+	if do, seen, is := dark(f, f.copies, "monitoring"); is {
 		return unknown(c.name, do, seen)
 	}
 	nodes := len(f.nodes.value)
-	var few []string
-	for _, q := range f.queues.value {
+	var few, silent []string
+	for _, q := range f.copies.value {
 		if !p.has(q.Name) || q.Type != "quorum" {
 			continue
 		}
 		switch {
 		case q.State != "" && !slices.Contains([]string{"running", "idle", "flow"}, q.State):
 			c.wrong("rabbitmq-queues quorum_status "+q.Name+"; see the log of its nodes", "queue %s is in state %s", q.Name, q.State)
+		case len(q.Members) == 0:
+			silent = append(silent, q.Name)
 		case 2*len(q.Online) <= len(q.Members):
 			c.wrong("start the nodes that are down", "queue %s has lost its quorum: %d of %d members are online", q.Name, len(q.Online), len(q.Members))
 		case len(q.Online) < len(q.Members):
@@ -37,6 +39,9 @@ func judgeQuorums(p *plan, f *managementFacts) []Finding {
 	}
 	if len(few) > 0 {
 		c.warning("rabbitmq-queues grow NODE all, for each node that has no copy", "fewer than %d of %d nodes have a copy of %s", min(nodes, 3), nodes, many(few))
+	}
+	if len(silent) > 0 {
+		c.unknown("try again in some seconds; or rabbitmq-queues quorum_status QUEUE", "the broker does not tell which nodes have %s", many(silent))
 	}
 	return c.otherwise("all members of all queues are online")
 }

@@ -32,9 +32,12 @@ func (f *facts) judge() []Finding {
 	return judge(Config{Version: "1", DBMaxConns: 12}, f.plan, f.broker, f.db, f.api)
 }
 
-// queue is one of the broker's, to be changed.
-func (f *facts) queue(name string) *management.Queue {
-	all := f.broker.api.queues.value
+// queue is one of the broker's, to be changed, and copies is which nodes have it.
+func (f *facts) queue(name string) *management.Queue { return named(f.broker.api.queues.value, name) }
+
+func (f *facts) copies(name string) *management.Queue { return named(f.broker.api.copies.value, name) }
+
+func named(all []management.Queue, name string) *management.Queue {
 	return &all[slices.IndexFunc(all, func(q management.Queue) bool { return q.Name == name })]
 }
 
@@ -62,8 +65,8 @@ func sound() *facts {
 				arguments[name] = number(value) // as JSON has it
 			}
 		}
-		m.queues.value = append(m.queues.value, management.Queue{Name: q.Name, Type: "quorum", Durable: true, Arguments: arguments, State: "running",
-			Members: []string{"n1"}, Online: []string{"n1"}, Messages: &none})
+		m.queues.value = append(m.queues.value, management.Queue{Name: q.Name, Type: "quorum", Durable: true, Arguments: arguments, Messages: &none})
+		m.copies.value = append(m.copies.value, management.Queue{Name: q.Name, Type: "quorum", State: "running", Members: []string{"n1"}, Online: []string{"n1"}})
 		seen := answer[depth]{}
 		if service := p.work[q.Name]; service != "" {
 			seen.value.consumers = 1
@@ -181,12 +184,13 @@ func TestJudges(t *testing.T) {
 			f.broker.api.policies.value = []management.Policy{{Name: "p", Definition: map[string]any{"delivery-limit": 9.0}}}
 			f.broker.api.operator.value = []management.Policy{{Name: "o", Definition: map[string]any{"delivery-limit": 7.0}}}
 		}, []string{"policies wrong policy p and o lets payment.order-placed.dlq lose a dead letter when it is looked at for the 8th"}},
-		"crashed queue": {func(f *facts) { f.queue(work).State = "crashed" }, []string{"quorums wrong queue payment.order-placed is in state crashed"}},
-		"quorum lost":   {func(f *facts) { f.queue(work).Members = []string{"n1", "n2"} }, []string{"quorums wrong queue payment.order-placed has lost its quorum: 1 of 2"}},
+		"crashed queue": {func(f *facts) { f.copies(work).State = "crashed" }, []string{"quorums wrong queue payment.order-placed is in state crashed"}},
+		"quorum lost":   {func(f *facts) { f.copies(work).Members = []string{"n1", "n2"} }, []string{"quorums wrong queue payment.order-placed has lost its quorum: 1 of 2"}},
 		"member offline": {func(f *facts) {
-			f.queue(work).Members, f.queue(work).Online = []string{"n1", "n2", "n3"}, []string{"n1", "n3"}
+			f.copies(work).Members, f.copies(work).Online = []string{"n1", "n2", "n3"}, []string{"n1", "n3"}
 		}, []string{"quorums warning queue payment.order-placed: 2 of 3"}},
-		"copies on one": {func(f *facts) { f.broker.api.nodes.value = append(f.broker.api.nodes.value, *f.node(), *f.node()) }, []string{"quorums warning fewer than 3 of 3 nodes have a copy of"}},
+		"copies unknown": {func(f *facts) { f.copies(work).Members = nil }, []string{"quorums not known the broker does not tell which nodes have payment.order-placed"}},
+		"copies on one":  {func(f *facts) { f.broker.api.nodes.value = append(f.broker.api.nodes.value, *f.node(), *f.node()) }, []string{"quorums warning fewer than 3 of 3 nodes have a copy of"}},
 		"rights of a run": {func(f *facts) { f.broker.api.permissions.value[0].Write = `^orders\.events$|\.dlx$` }, []string{
 			`broker-rights wrong service order runs as user "services", who may not: write orders.retry.1s`, `broker-rights wrong service payment runs`,
 			`broker-rights wrong user "services" of AMQP_URL may run none of the services; for order it lacks: write orders.retry.1s`}},

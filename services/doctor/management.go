@@ -1,7 +1,9 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,7 +19,8 @@ type managementFacts struct {
 	overview    answer[overview]
 	nodes       answer[[]node]
 	exchanges   answer[[]exchange]
-	queues      answer[[]management.Queue]
+	queues      answer[[]management.Queue] // as they are
+	copies      answer[[]management.Queue] // as they were some seconds ago, with what the nodes say of them
 	bindings    answer[[]binding]
 	consumers   answer[[]consumer]
 	connections answer[[]connection]
@@ -106,7 +109,8 @@ func seeManagement(ctx context.Context, address, vhost string) *managementFacts 
 	question(ctx, &group, api, "overview", &f.overview)
 	question(ctx, &group, api, "nodes", &f.nodes)
 	question(ctx, &group, api, "exchanges/{vhost}", &f.exchanges)
-	question(ctx, &group, api, "queues/{vhost}", &f.queues)
+	question(ctx, &group, api, "queues/{vhost}?disable_stats=true&enable_queue_totals=true", &f.queues)
+	question(ctx, &group, api, "queues/{vhost}", &f.copies)
 	question(ctx, &group, api, "bindings/{vhost}", &f.bindings)
 	question(ctx, &group, api, "consumers/{vhost}", &f.consumers)
 	question(ctx, &group, api, "vhosts/{vhost}/connections", &f.connections)
@@ -122,7 +126,25 @@ func seeManagement(ctx context.Context, address, vhost string) *managementFacts 
 		f.clock = answer[skew]{compareClocks(asked, told, time.Now(), 2*time.Second), err}
 	})
 	group.Wait()
+	f.complete()
 	return f
+}
+
+// complete adds to the queues what only the late answer has: the name of an operator policy (RabbitMQ 3.10), and for those who may not read
+// policies what these come to.
+func (f *managementFacts) complete() {
+	for i := range f.queues.value {
+		q := &f.queues.value[i]
+		at := slices.IndexFunc(f.copies.value, func(c management.Queue) bool { return c.Name == q.Name })
+		if at < 0 {
+			continue
+		}
+		late := f.copies.value[at]
+		q.OperatorPolicy = cmp.Or(q.OperatorPolicy, late.OperatorPolicy)
+		if late.Policy == q.Policy && (f.policies.err != nil || f.operator.err != nil) {
+			q.Effective = late.Effective
+		}
+	}
 }
 
 func question[T any](ctx context.Context, group *sync.WaitGroup, api *management.Client, path string, into *answer[T]) {

@@ -1,5 +1,3 @@
-// Package management asks RabbitMQ's management API what AMQP cannot tell: which bindings, policies, consumers and alarms there are. It
-// only reads.
 package management
 
 import (
