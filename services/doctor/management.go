@@ -1,9 +1,7 @@
 package doctor
 
 import (
-	"cmp"
 	"context"
-	"slices"
 	"sync"
 	"time"
 
@@ -126,25 +124,8 @@ func seeManagement(ctx context.Context, address, vhost string) *managementFacts 
 		f.clock = answer[skew]{compareClocks(asked, told, time.Now(), 2*time.Second), err}
 	})
 	group.Wait()
-	f.complete()
+	management.Complete(f.queues.value, f.copies.value, f.policies.err != nil || f.operator.err != nil)
 	return f
-}
-
-// complete adds to the queues what only the late answer has: the name of an operator policy (RabbitMQ 3.10), and for those who may not read
-// policies what these come to.
-func (f *managementFacts) complete() {
-	for i := range f.queues.value {
-		q := &f.queues.value[i]
-		at := slices.IndexFunc(f.copies.value, func(c management.Queue) bool { return c.Name == q.Name })
-		if at < 0 {
-			continue
-		}
-		late := f.copies.value[at]
-		q.OperatorPolicy = cmp.Or(q.OperatorPolicy, late.OperatorPolicy)
-		if late.Policy == q.Policy && (f.policies.err != nil || f.operator.err != nil) {
-			q.Effective = late.Effective
-		}
-	}
 }
 
 func question[T any](ctx context.Context, group *sync.WaitGroup, api *management.Client, path string, into *answer[T]) {

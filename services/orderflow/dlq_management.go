@@ -35,18 +35,31 @@ func managedQueues(cmd *cobra.Command, b *broker.Broker) []managedQueue {
 	ctx, stop := context.WithTimeout(cmd.Context(), managementTimeout)
 	defer stop()
 	api := management.New(cfg.ManagementURL, b.VirtualHost())
-	var queues []managedQueue
-	if err := api.Get(ctx, "queues/{vhost}?disable_stats=true&enable_queue_totals=true", &queues); err != nil {
+	var listed, late []management.Queue
+	if err := api.Get(ctx, "queues/{vhost}?disable_stats=true&enable_queue_totals=true", &listed); err != nil {
 		fmt.Fprintf(cmd.ErrOrStderr(), "going on without the management API: RABBITMQ_MANAGEMENT_URL: %v\n", err)
 		return nil
 	}
 	var policies, operatorPolicies []management.Policy
-	for what, list := range map[string]*[]management.Policy{"policies": &policies, "operator-policies": &operatorPolicies} {
-		if err := api.Get(ctx, what+"/{vhost}", list); err != nil {
-			fmt.Fprintf(cmd.ErrOrStderr(), "going on without %s: RABBITMQ_MANAGEMENT_URL: %v; its user needs the tag policymaker\n", what, err)
+	readable := true
+	for _, ask := range []struct {
+		path string
+		list *[]management.Policy
+	}{{"policies", &policies}, {"operator-policies", &operatorPolicies}} {
+		if err := api.Get(ctx, ask.path+"/{vhost}", ask.list); err != nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "going on without %s: RABBITMQ_MANAGEMENT_URL: %v; its user needs the tag policymaker\n", ask.path, err)
+			readable = false
 		}
 	}
-	for i := range queues {
+	if !readable || len(operatorPolicies) > 0 { // to gather statistics takes a busy broker longer
+		if err := api.Get(ctx, "queues/{vhost}", &late); err != nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "going on without operator policies: RABBITMQ_MANAGEMENT_URL: %v\n", err)
+		}
+		management.Complete(listed, late, !readable)
+	}
+	queues := make([]managedQueue, len(listed))
+	for i, q := range listed {
+		queues[i].Queue = q
 		queues[i].gather(policies, operatorPolicies)
 	}
 	return queues

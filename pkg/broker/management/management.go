@@ -1,6 +1,7 @@
 package management
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -94,6 +95,22 @@ type Queue struct {
 type Policy struct {
 	Name       string
 	Definition map[string]any
+}
+
+// Complete adds to queues, which were listed with disable_stats, what only a listing without knows: which operator policies apply, and where
+// effective is set, because the policies themselves cannot be read, what they come to.
+func Complete(queues, late []Queue, effective bool) {
+	for i := range queues {
+		q := &queues[i]
+		at := slices.IndexFunc(late, func(l Queue) bool { return l.Name == q.Name })
+		if at < 0 {
+			continue
+		}
+		q.OperatorPolicy = cmp.Or(q.OperatorPolicy, late[at].OperatorPolicy)
+		if effective && q.Policy == late[at].Policy {
+			q.Effective = late[at].Effective
+		}
+	}
 }
 
 // Said is what policies say about the queue, each by itself. It is not whole where one is not among those that the caller could read.
