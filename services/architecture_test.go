@@ -106,6 +106,10 @@ func forbidden(file, imported string) string {
 		return "rules know nothing of the world outside"
 	case service == "verify" && file != proof && !test && (to != "" && to != "event" || strings.HasPrefix(imported, "github.com/jackc/")):
 		return "what is a broken promise is decided without a database"
+	case service == "doctor" && other != "" && other != "doctor":
+		return "the doctor is told what the services are"
+	case service == "doctor" && strings.HasPrefix(path.Base(file), "judge_") && (strings.HasPrefix(imported, "github.com/jackc/") || imported == "net/http"):
+		return "what is wrong is decided without a server"
 	case service == "chaos" && (other != "" && other != "chaos" || to != "" && to != "broker" && to != "devstack"):
 		return "the chaos suite knows the program from outside"
 	case service == "bench" && (other != "" && other != "bench" || to != "" && to != "broker" && to != "event" && to != "client" && !test):
@@ -140,6 +144,12 @@ func TestForbidden(t *testing.T) {
 		{"services/verify/rules.go", "orderflow/pkg/postgres", false},
 		{"services/verify/merge.go", "github.com/jackc/pgx/v5", false},
 		{"services/verify/verify.go", "orderflow/pkg/postgres", true},
+		{"services/doctor/plan.go", "orderflow/services/order", false},
+		{"services/doctor/plan.go", "orderflow/pkg/flow", true},
+		{"services/doctor/postgres.go", "github.com/jackc/pgx/v5", true},
+		{"services/doctor/judge_database.go", "github.com/jackc/pgx/v5", false},
+		{"services/doctor/judge_broker.go", "net/http", false},
+		{"services/doctor/judge_broker.go", "orderflow/pkg/broker/management", true},
 		{"services/chaos/judge.go", "orderflow/services/verify", false},
 		{"services/chaos/tap.go", "orderflow/pkg/event", false},
 		{"services/chaos/tap.go", "orderflow/pkg/broker", true},

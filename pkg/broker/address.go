@@ -17,6 +17,15 @@ func Check(urls []string) error {
 	return err
 }
 
+// Login tells as which user, and to which virtual host, the first of the addresses leads.
+func Login(urls []string) (user, vhost string, err error) {
+	uris, err := parse(urls)
+	if err != nil {
+		return "", "", err
+	}
+	return uris[0].Username, uris[0].Vhost, nil
+}
+
 func parse(urls []string) ([]amqp.URI, error) {
 	if len(urls) == 0 {
 		return nil, &setupError{errors.New("AMQP_URL: no address of RabbitMQ"), "it looks like amqp://user:password@host:5672/vhost"}

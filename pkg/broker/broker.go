@@ -20,7 +20,9 @@ import (
 type Config struct {
 	URLs []string // amqp:// or amqps://, one for each node of a cluster
 	Name string   // what the connections are called in the management UI
-	Log  *slog.Logger
+	// Version is that of the program, which the management UI shows with its connections. It may be empty.
+	Version string
+	Log     *slog.Logger
 	// Patience is how long Open waits for a broker that does not answer yet, START_TIMEOUT; 0 means one try.
 	Patience time.Duration
 }
@@ -41,7 +43,7 @@ type Broker struct {
 	cancel   context.CancelFunc
 	owned    sync.WaitGroup // the goroutines that Close waits for
 	shared   link           // for consuming and declaring
-	version  int            // see Version
+	release  string         // see Release
 	lost     atomic.Int32   // consumers that have lost their queue, or never got it
 	mu       sync.Mutex
 	declared []Topology // asserted again when a queue has vanished
@@ -75,9 +77,7 @@ func Open(ctx context.Context, cfg Config) (*Broker, error) {
 		return nil, err
 	}
 	b.shared.conn = conn
-	version, _ := conn.Properties["version"].(string)
-	major, _, _ := strings.Cut(version, ".")
-	b.version, _ = strconv.Atoi(major)
+	b.release, _ = conn.Properties["version"].(string)
 	return b, nil
 }
 
@@ -89,8 +89,15 @@ func (b *Broker) Close() error {
 	return b.shared.close()
 }
 
-// Version is the first number of the broker's version, as it said when it was found: 3, 4. It is 0 where it did not say.
-func (b *Broker) Version() int { return b.version }
+// Release is the broker's version, as it said when it was found: "3.10.8". It is empty where it did not say.
+func (b *Broker) Release() string { return b.release }
+
+// Version is the first number of the broker's version: 3, 4. It is 0 where it did not say.
+func (b *Broker) Version() int {
+	major, _, _ := strings.Cut(b.release, ".")
+	n, _ := strconv.Atoi(major)
+	return n
+}
 
 // Connected tells whether the consuming connection stands.
 func (b *Broker) Connected() bool { return b.shared.alive() }
@@ -127,7 +134,7 @@ func (b *Broker) dial(ctx context.Context, purpose string, patience bool) (*conn
 func (b *Broker) dialAny(ctx context.Context, purpose string) (*connection, error) {
 	var errs []error
 	for _, i := range rand.Perm(len(b.uris)) {
-		conn, err := dial(ctx, b.cfg.URLs[i], b.uris[i], fmt.Sprintf("%s (%s)", b.cfg.Name, purpose))
+		conn, err := dial(ctx, b.cfg.URLs[i], b.uris[i], fmt.Sprintf("%s (%s)", b.cfg.Name, purpose), b.cfg.Version)
 		if err == nil {
 			return conn, nil
 		}

@@ -18,12 +18,16 @@ type connection struct {
 	socket *socket
 }
 
-// dial connects and shakes hands, for as long as ctx and dialTimeout allow. The connection gets a name for the management UI.
-func dial(ctx context.Context, url string, uri amqp.URI, name string) (*connection, error) {
+// dial connects and shakes hands, for as long as ctx and dialTimeout allow. The connection gets a name for the management UI, and shows the
+// version of the program there.
+func dial(ctx context.Context, url string, uri amqp.URI, name, version string) (*connection, error) {
 	ctx, stop := context.WithTimeout(ctx, dialTimeout)
 	defer stop()
 	properties := amqp.NewConnectionProperties()
 	properties.SetClientConnectionName(name)
+	if version != "" {
+		properties["program_version"] = version
+	}
 	c := &connection{}
 	watched := func() bool { return true }
 	conn, err := amqp.DialConfig(url, amqp.Config{

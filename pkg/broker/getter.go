@@ -27,6 +27,25 @@ func (b *Broker) Exists(ctx context.Context, queue string) (bool, error) {
 	return err == nil, err
 }
 
+// ExchangeExists tells whether there is an exchange, as Exists does of a queue.
+func (b *Broker) ExchangeExists(ctx context.Context, exchange string) (bool, error) {
+	ch, err := b.shared.channel(ctx)
+	if err != nil {
+		return false, err
+	}
+	defer ch.Close()
+	err = ch.ExchangeDeclarePassive(exchange, amqp.ExchangeTopic, true, false, false, false, nil) // the kind is not looked at
+	switch {
+	case isCode(err, amqp.NotFound):
+		return false, nil
+	case isCode(err, amqp.AccessRefused):
+		return true, nil
+	case err != nil:
+		return false, fmt.Errorf("exchange %q: %w", exchange, err)
+	}
+	return true, nil
+}
+
 // Depth tells how many messages wait in a queue, or ErrNoQueue.
 func (b *Broker) Depth(ctx context.Context, queue string) (int, error) {
 	messages, _, err := b.Inspect(ctx, queue)

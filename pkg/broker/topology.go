@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	amqp "github.com/rabbitmq/amqp091-go"
@@ -35,6 +37,14 @@ func DeadLetterExchange(queue string) string { return queue + ".dlx" }
 // DeadLetterQueue is the name of the queue in which a work queue's dead letters wait.
 func DeadLetterQueue(queue string) string { return queue + ".dlq" }
 
+// IsDelayQueue tells whether name is that of a delay queue for the exchange, whatever its delay.
+func IsDelayQueue(exchange, name string) bool {
+	delay, isOne := strings.CutPrefix(name, strings.TrimSuffix(DelayQueue(exchange, time.Second), "1s"))
+	number, unit := strings.CutSuffix(delay, "s")
+	_, err := strconv.ParseUint(strings.TrimSuffix(number, "m"), 10, 64)
+	return isOne && unit && err == nil
+}
+
 // DelayQueue is the name of a delay queue and of the exchange before it: "orders.retry.10s" for the exchange "orders.events".
 // What is published there with the name of a queue as its routing key comes to that queue after the delay, and to no other.
 func DelayQueue(exchange string, delay time.Duration) string {
@@ -49,12 +59,32 @@ func DelayQueue(exchange string, delay time.Duration) string {
 	return fmt.Sprintf("%s.retry.%d%s", workflow, n, unit)
 }
 
+// Part is one of the things that a topology is made of, all of them durable.
+type Part struct {
+	What      string         // "exchange", "queue" or "binding"
+	Name      string         // of a binding, what people call it
+	Kind      string         // of an exchange
+	Arguments map[string]any // of a queue
+
+	Exchange, Queue, RoutingKey string // of a binding
+}
+
+// Parts lists what is declared, as data, for those who compare it with what is there.
+func (t Topology) Parts() []Part {
+	steps := t.declarations()
+	parts := make([]Part, len(steps))
+	for i, s := range steps {
+		parts[i] = s.Part
+	}
+	return parts
+}
+
 // declaration is one step of asserting a topology.
 type declaration struct {
-	what, name string
-	declare    func(*amqp.Channel) error
-	exists     func(*amqp.Channel) error // for a user who may not configure it; nil where there is no way to ask
-	others     bool                      // it is for others' queues, and not asked for where this user may not declare it
+	Part
+	declare func(*amqp.Channel) error
+	exists  func(*amqp.Channel) error // for a user who may not configure it; nil where there is no way to ask
+	others  bool                      // it is for others' queues, and not asked for where this user may not declare it
 }
 
 // Declare asserts t: what is missing is made, what exists is compared. A user without the right to configure passes where
@@ -104,7 +134,7 @@ func (b *Broker) assert(steps []declaration, channel func() (*amqp.Channel, erro
 			continue
 		}
 		if err := open(); err != nil {
-			return fmt.Errorf("declare %s %q: %w", s.what, s.name, err)
+			return fmt.Errorf("declare %s %q: %w", s.What, s.Name, err)
 		}
 		err := s.declare(ch)
 		if isCode(err, amqp.AccessRefused) && s.others {
@@ -113,14 +143,14 @@ func (b *Broker) assert(steps []declaration, channel func() (*amqp.Channel, erro
 		}
 		if isCode(err, amqp.AccessRefused) && s.exists != nil {
 			if openErr := open(); openErr != nil {
-				return fmt.Errorf("declare %s %q: %w", s.what, s.name, openErr)
+				return fmt.Errorf("declare %s %q: %w", s.What, s.Name, openErr)
 			}
 			if s.exists(ch) == nil {
 				continue
 			}
 		}
 		if err != nil {
-			return explainDeclare(b.uris[0].Vhost, s.what, s.name, err)
+			return explainDeclare(b.uris[0].Vhost, s.What, s.Name, err)
 		}
 	}
 	return nil
@@ -180,7 +210,7 @@ func (q Queue) bindings(from string) (steps []declaration) {
 
 func exchange(name, kind string) declaration {
 	return declaration{
-		what: "exchange", name: name,
+		Part:    Part{What: "exchange", Name: name, Kind: kind},
 		declare: func(ch *amqp.Channel) error { return ch.ExchangeDeclare(name, kind, true, false, false, false, nil) },
 		exists: func(ch *amqp.Channel) error {
 			return ch.ExchangeDeclarePassive(name, kind, true, false, false, false, nil)
@@ -190,7 +220,7 @@ func exchange(name, kind string) declaration {
 
 func queue(name string, args amqp.Table) declaration {
 	return declaration{
-		what: "queue", name: name,
+		Part: Part{What: "queue", Name: name, Arguments: args},
 		declare: func(ch *amqp.Channel) error {
 			_, err := ch.QueueDeclare(name, true, false, false, false, args)
 			return err
@@ -204,7 +234,7 @@ func queue(name string, args amqp.Table) declaration {
 
 func binding(queue, exchange, key string) declaration {
 	return declaration{
-		what: "binding", name: fmt.Sprintf("%s → %s %s", exchange, queue, key),
+		Part:    Part{What: "binding", Name: fmt.Sprintf("%s → %s %s", exchange, queue, key), Exchange: exchange, Queue: queue, RoutingKey: key},
 		declare: func(ch *amqp.Channel) error { return ch.QueueBind(queue, key, exchange, false, nil) },
 		// There is no way to ask for a binding. Who may not bind relies on the one who declared the queue.
 		exists: func(*amqp.Channel) error { return nil },

@@ -27,9 +27,12 @@ const maxKey = 255
 // answersKept is how long a key is remembered; claim says so, too.
 const answersKept = 24 * time.Hour
 
+// AnswersTable is the table of the first answers, which has a partition for each day.
+const AnswersTable = "answers"
+
 // answerDays is the table of the first answers, which are kept for 24 hours.
 var answerDays = postgres.Days{
-	Table: "answers", First: func(day time.Time) string { return day.Format(time.RFC3339) }, Keep: answersKept, Ahead: 2,
+	Table: AnswersTable, First: func(day time.Time) string { return day.Format(time.RFC3339) }, Keep: answersKept, Ahead: 2,
 }
 
 // idempotencyKey is by what a caller says that a request is the same as one before. The key of one caller is nothing to the others.

@@ -2,11 +2,8 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"math"
-	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"orderflow/pkg/broker"
+	"orderflow/pkg/broker/management"
 	"orderflow/pkg/dlq"
 )
 
@@ -22,21 +20,9 @@ const managementTimeout = 10 * time.Second
 
 // managedQueue is a queue as the management API tells of it.
 type managedQueue struct {
-	Name           string
-	Type           string
-	Arguments      map[string]any
-	Policy         string         // their names
-	OperatorPolicy string         `json:"operator_policy"`
-	Effective      map[string]any `json:"effective_policy_definition"` // of both; not all brokers tell it
-
+	management.Queue
 	settings []map[string]any // of the arguments and the policies
 	unknown  bool             // there is a policy of which nobody knows what it says
-}
-
-// policy is one of a virtual host.
-type policy struct {
-	Name       string
-	Definition map[string]any
 }
 
 // managedQueues asks the management API, where there is one, for the queues of the virtual host. It tells why it has no answer, and does
@@ -48,54 +34,41 @@ func managedQueues(cmd *cobra.Command, b *broker.Broker) []managedQueue {
 	}
 	ctx, stop := context.WithTimeout(cmd.Context(), managementTimeout)
 	defer stop()
-	api := strings.TrimSuffix(cfg.ManagementURL, "/") + "/api/%s/" + url.PathEscape(b.VirtualHost())
-	var queues []managedQueue
-	if err := askManagement(ctx, fmt.Sprintf(api, "queues")+"?disable_stats=true&enable_queue_totals=true", &queues); err != nil {
+	api := management.New(cfg.ManagementURL, b.VirtualHost())
+	var listed, late []management.Queue
+	if err := api.Get(ctx, "queues/{vhost}?disable_stats=true&enable_queue_totals=true", &listed); err != nil {
 		fmt.Fprintf(cmd.ErrOrStderr(), "going on without the management API: RABBITMQ_MANAGEMENT_URL: %v\n", err)
 		return nil
 	}
-	var policies, operatorPolicies []policy
-	for what, list := range map[string]*[]policy{"policies": &policies, "operator-policies": &operatorPolicies} {
-		if err := askManagement(ctx, fmt.Sprintf(api, what), list); err != nil {
-			fmt.Fprintf(cmd.ErrOrStderr(), "going on without %s: RABBITMQ_MANAGEMENT_URL: %v; its user needs the tag policymaker\n", what, err)
+	var policies, operatorPolicies []management.Policy
+	readable := true
+	for _, ask := range []struct {
+		path string
+		list *[]management.Policy
+	}{{"policies", &policies}, {"operator-policies", &operatorPolicies}} {
+		if err := api.Get(ctx, ask.path+"/{vhost}", ask.list); err != nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "going on without %s: RABBITMQ_MANAGEMENT_URL: %v; its user needs the tag policymaker\n", ask.path, err)
+			readable = false
 		}
 	}
-	for i := range queues {
-		q := &queues[i]
-		q.settings = []map[string]any{q.Arguments, q.Effective}
-		q.add(q.Policy, policies)
-		q.add(q.OperatorPolicy, operatorPolicies)
+	if !readable || len(operatorPolicies) > 0 { // to gather statistics takes a busy broker longer
+		if err := api.Get(ctx, "queues/{vhost}", &late); err != nil {
+			fmt.Fprintf(cmd.ErrOrStderr(), "going on without operator policies: RABBITMQ_MANAGEMENT_URL: %v\n", err)
+		}
+		management.Complete(listed, late, !readable)
+	}
+	queues := make([]managedQueue, len(listed))
+	for i, q := range listed {
+		queues[i].Queue = q
+		queues[i].gather(policies, operatorPolicies)
 	}
 	return queues
 }
 
-// add adds what a policy says, by its name.
-func (q *managedQueue) add(name string, all []policy) {
-	if name == "" {
-		return
-	}
-	at := slices.IndexFunc(all, func(p policy) bool { return p.Name == name })
-	if at < 0 {
-		q.unknown = q.unknown || len(q.Effective) == 0
-		return
-	}
-	q.settings = append(q.settings, all[at].Definition)
-}
-
-func askManagement(ctx context.Context, address string, answer any) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return err
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
-	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("it says %s", response.Status)
-	}
-	return json.NewDecoder(response.Body).Decode(answer)
+// gather collects what is set for the queue.
+func (q *managedQueue) gather(policies, operatorPolicies []management.Policy) {
+	said, whole := q.Said(policies, operatorPolicies)
+	q.settings, q.unknown = append(said, q.Arguments), !whole
 }
 
 // deadLetterQueuesOfOthers are those that are none of the services': by their name, or because another queue names them as the place for its

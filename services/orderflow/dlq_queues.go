@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -77,15 +75,12 @@ func checkDead(queues ...string) error {
 		if slices.Contains(workQueues(), queue) {
 			return usagef("%s is no dead-letter queue: its messages are under way", queue)
 		}
-		if delays.MatchString(queue) {
+		if broker.IsDelayQueue(event.Orders.Exchange, queue) {
 			return usagef("%s is no dead-letter queue: its messages wait for their next attempt, and go on by themselves", queue)
 		}
 	}
 	return nil
 }
-
-// delays are the names of delay queues.
-var delays = regexp.MustCompile(`^` + regexp.QuoteMeta(strings.TrimSuffix(broker.DelayQueue(event.Orders.Exchange, time.Millisecond), "1ms")) + `\d+m?s$`)
 
 // sources are dead-letter queues to read, with their delivery limits where the management API tells them.
 func sources(cmd *cobra.Command, b *broker.Broker, queues []string, force bool) []dlq.Source {

@@ -376,7 +376,8 @@ func (p *process) open(ctx context.Context, picked []service) ([]*part, error) {
 		})
 		open(func() (err error) {
 			parts[i].broker, err = broker.Open(ctx, broker.Config{
-				URLs: p.cfg.AMQPURLs, Name: "orderflow " + s.name, Log: p.log.With("service", s.name), Patience: p.cfg.StartTimeout,
+				URLs: p.cfg.AMQPURLs, Name: "orderflow " + s.name, Version: version, Log: p.log.With("service", s.name),
+				Patience: p.cfg.StartTimeout,
 			})
 			return err
 		})

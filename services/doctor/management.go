@@ -1,0 +1,133 @@
+package doctor
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"orderflow/pkg/broker/management"
+)
+
+// managementFacts is what the management API tells. Each question may be refused, or fail, by itself.
+type managementFacts struct {
+	unset       bool  // there is no address of it
+	err         error // why nothing is told
+	user        string
+	tags        []string
+	overview    answer[overview]
+	nodes       answer[[]node]
+	exchanges   answer[[]exchange]
+	queues      answer[[]management.Queue] // as they are
+	copies      answer[[]management.Queue] // as they were some seconds ago, with what the nodes say of them
+	bindings    answer[[]binding]
+	consumers   answer[[]consumer]
+	connections answer[[]connection]
+	policies    answer[[]management.Policy]
+	operator    answer[[]management.Policy]
+	permissions answer[[]permission]
+	topics      answer[[]topicPermission]
+	flags       answer[[]flag]
+	clock       answer[skew]
+}
+
+type overview struct {
+	RabbitMQ string `json:"rabbitmq_version"`
+	Erlang   string `json:"erlang_version"`
+}
+
+type node struct {
+	Name          string
+	Running       bool
+	Partitions    []string
+	MemoryAlarm   bool  `json:"mem_alarm"`
+	DiskAlarm     bool  `json:"disk_free_alarm"`
+	Memory        int64 `json:"mem_used"`
+	MemoryLimit   int64 `json:"mem_limit"`
+	DiskFree      int64 `json:"disk_free"`
+	DiskFreeLimit int64 `json:"disk_free_limit"`
+	Files         int64 `json:"fd_used"`
+	FilesLimit    int64 `json:"fd_total"`
+	Sockets       int64 `json:"sockets_used"`
+	SocketsLimit  int64 `json:"sockets_total"` // 0 where there is none
+}
+
+type exchange struct {
+	Name    string
+	Type    string
+	Durable bool
+}
+
+type binding struct {
+	Source, Destination string
+	Kind                string `json:"destination_type"`
+	RoutingKey          string `json:"routing_key"`
+}
+
+type consumer struct {
+	Tag     string `json:"consumer_tag"`
+	Queue   struct{ Name string }
+	Channel struct {
+		User       string
+		Connection string `json:"connection_name"`
+	} `json:"channel_details"`
+}
+
+type connection struct {
+	User   string
+	Given  string `json:"user_provided_name"`
+	Client struct {
+		Version string `json:"program_version"`
+	} `json:"client_properties"`
+}
+
+type permission struct{ User, Configure, Write, Read string }
+
+// topicPermission narrows what a user may do to one exchange, by the routing key. There need not be one.
+type topicPermission struct{ User, Exchange, Write string }
+
+type flag struct{ Name, State string }
+
+// seeManagement asks everything at the same time.
+func seeManagement(ctx context.Context, address, vhost string) *managementFacts {
+	f := &managementFacts{unset: address == ""}
+	if f.unset {
+		return f
+	}
+	api := management.New(address, vhost)
+	// First alone: where this is not answered, nothing is. The tags are a text of RabbitMQ's own before 3.9.
+	var me struct {
+		Name string
+		Tags []string
+	}
+	if f.err = api.Get(ctx, "whoami", &me); f.err != nil {
+		return f
+	}
+	f.user, f.tags = me.Name, me.Tags
+	var group sync.WaitGroup
+	question(ctx, &group, api, "overview", &f.overview)
+	question(ctx, &group, api, "nodes", &f.nodes)
+	question(ctx, &group, api, "exchanges/{vhost}", &f.exchanges)
+	question(ctx, &group, api, "queues/{vhost}?disable_stats=true&enable_queue_totals=true", &f.queues)
+	question(ctx, &group, api, "queues/{vhost}", &f.copies)
+	question(ctx, &group, api, "bindings/{vhost}", &f.bindings)
+	question(ctx, &group, api, "consumers/{vhost}", &f.consumers)
+	question(ctx, &group, api, "vhosts/{vhost}/connections", &f.connections)
+	question(ctx, &group, api, "policies/{vhost}", &f.policies)
+	question(ctx, &group, api, "operator-policies/{vhost}", &f.operator)
+	question(ctx, &group, api, "vhosts/{vhost}/permissions", &f.permissions)
+	question(ctx, &group, api, "vhosts/{vhost}/topic-permissions", &f.topics)
+	question(ctx, &group, api, "feature-flags", &f.flags)
+	group.Go(func() {
+		asked := time.Now()
+		told, err := api.Date(ctx)
+		// RabbitMQ takes the time once a second, without the fraction.
+		f.clock = answer[skew]{compareClocks(asked, told, time.Now(), 2*time.Second), err}
+	})
+	group.Wait()
+	management.Complete(f.queues.value, f.copies.value, f.policies.err != nil || f.operator.err != nil)
+	return f
+}
+
+func question[T any](ctx context.Context, group *sync.WaitGroup, api *management.Client, path string, into *answer[T]) {
+	group.Go(func() { into.err = api.Get(ctx, path, &into.value) })
+}
