@@ -43,3 +43,12 @@ func (m *Memory) Handled(ctx context.Context, queue string, ids []uuid.UUID) (ma
 	}
 	return postgres.Set(handled), nil
 }
+
+// HandledSince tells whether a queue has handled an event that was made after a moment.
+func (m *Memory) HandledSince(ctx context.Context, queue string, made time.Time) (since bool, err error) {
+	err = m.db.QueryRow(ctx, `SELECT EXISTS (SELECT FROM inbox WHERE event_id >= $1 AND queue = $2)`, event.FirstID(made), queue).Scan(&since)
+	if err != nil {
+		return false, fmt.Errorf("ask the inbox: %w", err)
+	}
+	return since, nil
+}

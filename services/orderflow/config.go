@@ -52,6 +52,8 @@ type config struct {
 
 	InboxRetention time.Duration `env:"INBOX_RETENTION" envDefault:"336h"` // how long handled events are remembered
 
+	OrderDeadline time.Duration `env:"ORDER_DEADLINE" envDefault:"10m"` // how old an order may be that has not ended
+
 	LogLevel  slog.Level `env:"LOG_LEVEL" envDefault:"info"`
 	LogFormat string     `env:"LOG_FORMAT" envDefault:"text"`
 }
@@ -142,7 +144,7 @@ func (c *config) validate() (wrong []error) {
 		value    time.Duration
 	}{
 		{"GATEWAY_TIMEOUT", c.GatewayTimeout}, {"CARRIER_TIMEOUT", c.CarrierTimeout},
-		{"START_TIMEOUT", c.StartTimeout}, {"STOP_TIMEOUT", c.StopTimeout},
+		{"START_TIMEOUT", c.StartTimeout}, {"STOP_TIMEOUT", c.StopTimeout}, {"ORDER_DEADLINE", c.OrderDeadline},
 	} {
 		if timeout.value <= 0 {
 			check(fmt.Errorf("%s: must be more than 0, is %s", timeout.variable, timeout.value))

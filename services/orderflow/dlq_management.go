@@ -25,6 +25,7 @@ type managedQueue struct {
 	Name           string
 	Type           string
 	Arguments      map[string]any
+	Unacked        *int           `json:"messages_unacknowledged"` // in consumers' hands, as of some seconds ago
 	Policy         string         // their names
 	OperatorPolicy string         `json:"operator_policy"`
 	Effective      map[string]any `json:"effective_policy_definition"` // of both; not all brokers tell it

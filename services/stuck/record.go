@@ -106,3 +106,26 @@ func (r *Record) calling(w Word) bool {
 	}
 	return false
 }
+
+// followed tells whether a service has done what follows from a word, where its inbox cannot be asked.
+func (r *Record) followed(w Word, service string) bool {
+	if service == order.Name {
+		return r.seen(w.Data.Type()) != nil
+	}
+	terms := &r.Order.Order
+	switch w.Data.Type() {
+	case event.TypeOrderPlaced:
+		return r.Payment != nil && r.Payment.Said(terms) != nil
+	case event.TypePaymentProcessed:
+		return r.Reservation != nil
+	case event.TypeInventoryReserved, event.TypeCancellationRequested:
+		return r.Shipment != nil && r.Shipment.Said(terms) != nil
+	case event.TypeShipmentCreated:
+		return r.Reservation != nil && r.Reservation.Status == inventory.Shipped
+	case event.TypeShipmentFailed, event.TypeShipmentCancelled:
+		return r.Reservation != nil && r.Reservation.Status != inventory.Reserved
+	case event.TypeInventoryRejected, event.TypeInventoryReleased:
+		return r.Payment != nil && r.Payment.Said(terms) != nil && r.Payment.Status != payment.Charged
+	}
+	return true
+}
