@@ -127,7 +127,7 @@ func (l *Looker) waitsOf(r *Record) (waits []*Wait) {
 			}
 			w := &Wait{Word: word, Queue: q.Queue, Service: q.Service, calling: r.calling(word)}
 			switch known := word.ID != uuid.Nil; {
-			case known && l.memories[q.Queue].Remembers(word.ID):
+			case known && !l.memories[q.Queue].Forgot(word.ID):
 			case r.followed(word, q.Service):
 				continue
 			case known:
