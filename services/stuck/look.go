@@ -39,7 +39,7 @@ type Looker struct {
 const pause = 6 * time.Second
 
 // atOnce is how many orders are looked at together.
-const atOnce = 10_000
+const atOnce = 100_000
 
 // Case is an order and what it waits for.
 type Case struct {
