@@ -43,6 +43,9 @@ var services = []string{"order", "payment", "inventory", "shipping"}
 // proof is the one file of services/verify that knows databases; the others are rules on what it has read.
 const proof = "services/verify/verify.go"
 
+// stuckRules are the files of services/stuck that only decide; the others ask databases and the broker.
+var stuckRules = []string{"services/stuck/record.go", "services/stuck/judge.go"}
+
 func TestImports(t *testing.T) {
 	files := 0
 	err := filepath.WalkDir("..", func(name string, d fs.DirEntry, err error) error {
@@ -110,6 +113,8 @@ func forbidden(file, imported string) string {
 		return "the doctor is told what the services are"
 	case service == "doctor" && strings.HasPrefix(path.Base(file), "judge_") && (strings.HasPrefix(imported, "github.com/jackc/") || imported == "net/http"):
 		return "what is wrong is decided without a server"
+	case service == "stuck" && slices.Contains(stuckRules, file) && (to != "" && to != "event" && to != "broker" && to != "dlq" || strings.HasPrefix(imported, "github.com/jackc/")):
+		return "what an order waits for, and where that is, is decided without asking anybody"
 	case service == "chaos" && (other != "" && other != "chaos" || to != "" && to != "broker" && to != "devstack"):
 		return "the chaos suite knows the program from outside"
 	case service == "bench" && (other != "" && other != "bench" || to != "" && to != "broker" && to != "event" && to != "client" && !test):
@@ -150,6 +155,10 @@ func TestForbidden(t *testing.T) {
 		{"services/doctor/judge_database.go", "github.com/jackc/pgx/v5", false},
 		{"services/doctor/judge_broker.go", "net/http", false},
 		{"services/doctor/judge_broker.go", "orderflow/pkg/broker/management", true},
+		{"services/stuck/record.go", "orderflow/services/payment", true},
+		{"services/stuck/judge.go", "orderflow/pkg/postgres", false},
+		{"services/stuck/read.go", "orderflow/pkg/postgres", true},
+		{"services/payment/payment.go", "orderflow/services/stuck", false},
 		{"services/chaos/judge.go", "orderflow/services/verify", false},
 		{"services/chaos/tap.go", "orderflow/pkg/event", false},
 		{"services/chaos/tap.go", "orderflow/pkg/broker", true},

@@ -10,6 +10,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"orderflow/pkg/broker"
 )
 
 // HistorySchema is the schema that the history is in.
@@ -84,6 +86,45 @@ func (h *History) Entries(ctx context.Context, q HistoryQuery) ([]Entry, error) 
 		WHERE ($1 = '' OR order_id = $1) AND ($2 = '' OR message_id = $2 OR sent_id = $2)
 		  AND ($3::uuid IS NULL OR run_id = $3) AND ($4::timestamptz IS NULL OR at >= $4)
 		ORDER BY id DESC LIMIT $5`, q.Order, q.Message, orNull(q.Run), orNull(q.Since), q.Limit)
+	if err != nil {
+		return nil, fmt.Errorf("read the history: %w", err)
+	}
+	entries, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Entry])
+	if err != nil {
+		return nil, fmt.Errorf("read the history: %w", err)
+	}
+	return entries, nil
+}
+
+// Nudged writes down that events which were lost are published again, for the sake of the queues that have not handled them; nothing is done
+// with a dead letter. It is written before they are published.
+func (h *History) Nudged(ctx context.Context, run uuid.UUID, lost []Lost) error {
+	deeds := make([]deed, len(lost))
+	for i, l := range lost {
+		letter := Read(broker.Message{ID: l.ID.String(), Type: l.Type, CorrelationID: l.OrderID, Body: l.Body})
+		deeds[i] = deed{fate: nudged, letter: &letter, sent: letter.ID, to: l.Queue}
+	}
+	return h.note(ctx, run.String(), "nudge", deeds)
+}
+
+// Lost is an event that a queue has lost.
+type Lost struct {
+	ID            uuid.UUID
+	Type, OrderID string
+	Queue         string
+	Body          []byte
+}
+
+// nudged is the outcome of a nudge.
+const nudged Fate = "nudged"
+
+// Last returns what was done last with each of these messages as a dead letter of each queue.
+func (h *History) Last(ctx context.Context, messages []string) ([]Entry, error) {
+	rows, err := h.DB.Query(ctx, `
+		SELECT DISTINCT ON (message_id, coalesce(nullif(from_queue, ''), to_queue))
+			at, who, run_id, plan_id, action, outcome, message_id, sent_id, type, order_id, encode(body_hash, 'hex'), from_queue, to_queue, to_file
+		FROM history WHERE message_id = ANY($1::text[])
+		ORDER BY message_id, coalesce(nullif(from_queue, ''), to_queue), id DESC`, messages)
 	if err != nil {
 		return nil, fmt.Errorf("read the history: %w", err)
 	}

@@ -235,6 +235,16 @@ func parseSchema(s string) (t Type, version int, err error) {
 	return Type(name), version, nil
 }
 
+// RespondAs is Respond with one fact, whose event gets an id that is known before: the row that it tells of names it.
+func RespondAs(list []*Event, id uuid.UUID, cause *Event, source string, now time.Time, fact Payload) []*Event {
+	if fact == nil {
+		return list
+	}
+	e := cause.Follow(source, now, fact)
+	e.ID = id
+	return append(list, e)
+}
+
 // Respond appends to list the events by which a service answers cause with facts; a fact that is nil is nothing to say.
 func Respond(list []*Event, cause *Event, source string, now time.Time, facts ...Payload) []*Event {
 	for _, fact := range facts {

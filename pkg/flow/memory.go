@@ -31,6 +31,19 @@ func OpenMemory(ctx context.Context, db *pgxpool.Pool) (*Memory, error) {
 // Remembers tells whether the inbox would know an event if it had handled it.
 func (m *Memory) Remembers(id uuid.UUID) bool { return m.days[event.IDTime(id).UTC().Truncate(day)] }
 
+// Forgot tells whether the inbox may have known an event, and does not any more. Before it has a day, nothing of that day was handled.
+func (m *Memory) Forgot(id uuid.UUID) bool {
+	if m.Remembers(id) {
+		return false
+	}
+	for d := range m.days {
+		if d.After(event.IDTime(id)) {
+			return true
+		}
+	}
+	return false
+}
+
 // Handled tells which of these events a queue has handled, of those that the inbox remembers.
 func (m *Memory) Handled(ctx context.Context, queue string, ids []uuid.UUID) (map[uuid.UUID]bool, error) {
 	rows, err := m.db.Query(ctx, `SELECT event_id FROM inbox WHERE event_id = ANY($1::uuid[]) AND queue = $2`, ids, queue)
@@ -42,4 +55,13 @@ func (m *Memory) Handled(ctx context.Context, queue string, ids []uuid.UUID) (ma
 		return nil, fmt.Errorf("ask the inbox: %w", err)
 	}
 	return postgres.Set(handled), nil
+}
+
+// HandledSince tells whether a queue has handled an event that was made after a moment.
+func (m *Memory) HandledSince(ctx context.Context, queue string, made time.Time) (since bool, err error) {
+	err = m.db.QueryRow(ctx, `SELECT EXISTS (SELECT FROM inbox WHERE event_id >= $1 AND queue = $2)`, event.FirstID(made), queue).Scan(&since)
+	if err != nil {
+		return false, fmt.Errorf("ask the inbox: %w", err)
+	}
+	return since, nil
 }

@@ -13,6 +13,7 @@ type found struct {
 	states  int
 	steps   int
 	endings map[string]bool
+	nudges  int
 }
 
 func (f found) String() string {
@@ -50,6 +51,9 @@ func explore(start *world) (found, error) {
 			}
 			for _, s := range w.steps() {
 				f.steps++
+				if s.kind == nudge {
+					f.nudges++
+				}
 				after := w.after(s)
 				if code = after.encode(code[:0]); !seen[string(code)] {
 					seen[string(code)] = true

@@ -31,6 +31,9 @@ func (w *world) always() error {
 			return fmt.Errorf("stock of %s does not add up: %+v", products[i], s)
 		}
 	}
+	if err := w.rebuilt(); err != nil {
+		return err
+	}
 	for _, m := range w.messages {
 		for _, d := range m.deliveries {
 			if d.rounds > maxRounds {

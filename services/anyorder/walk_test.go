@@ -27,7 +27,7 @@ const (
 )
 
 // often is what may go wrong in a walk, for each order.
-var often = allowance{duplicates: 3, crashes: 3}
+var often = allowance{duplicates: 3, crashes: 3, losses: 2}
 
 // market is two orders at the same time, which have nothing in common but the stock.
 type market struct {

@@ -32,6 +32,9 @@ type world struct {
 	messages []message // each of them in each of the queues that it went to, sorted
 	repeated *fact     // an event of a type that had been published before
 
+	purged    bool // a message has vanished
+	forgetful bool // nobody nudges
+
 	allowance // what may go wrong yet
 }
 
@@ -39,6 +42,7 @@ type world struct {
 type allowance struct {
 	duplicates int // messages that come once more
 	crashes    int // transactions that are committed and whose message comes again, since the ack was lost
+	losses     int // messages that vanish while they wait, and come again only by a nudge
 }
 
 // fact is an event that was published. Since no type of event may be published twice for an order, the type is its id.
@@ -135,6 +139,8 @@ const (
 	crash               // a worker forgets what it has done since its intent
 	double              // a message is delivered once more
 	cancel              // the customer
+	vanish              // a message that waits is lost
+	nudge               // what is lost is published again
 )
 
 // steps returns all that can happen next.
@@ -150,6 +156,9 @@ func (w *world) steps() (all []step) {
 				all = append(all, s.of(crash))
 			}
 			all = append(all, s.of(proceed))
+			if w.losses > 0 && d.phase == waiting {
+				all = append(all, s.of(vanish))
+			}
 			if w.crashes > 0 && m.lastBefore(d) && !m.atomic() {
 				all = append(all, s.of(lose))
 			}
@@ -161,11 +170,17 @@ func (w *world) steps() (all []step) {
 	if w.plan.cancels && !w.order.Status.Ended() {
 		all = append(all, step{kind: cancel})
 	}
+	if !w.forgetful && w.still() && len(w.lost()) > 0 { // before, it is a duplicate
+		all = append(all, step{kind: nudge})
+	}
 	return all
 }
 
-// quiet tells whether no message is left. The order's story is over then, but for events that come once more.
-func (w *world) quiet() bool {
+// quiet tells whether no message is left, nor any that could be brought back. The order's story is over then, but for events that come once more.
+func (w *world) quiet() bool { return w.still() && (w.forgetful || len(w.lost()) == 0) }
+
+// still tells whether no message is left.
+func (w *world) still() bool {
 	for i := range w.messages {
 		for _, d := range w.messages[i].deliveries {
 			if d.phase != gone {
@@ -198,8 +213,12 @@ func (m *message) lastBefore(d delivery) bool {
 // after returns the world after a step.
 func (w *world) after(s step) *world {
 	w = w.clone()
-	if s.kind == cancel {
+	switch s.kind {
+	case cancel:
 		w.cancel()
+		return w
+	case nudge:
+		w.nudge()
 		return w
 	}
 	m := &w.messages[s.message] // not valid any more once something was published
@@ -211,6 +230,10 @@ func (w *world) after(s step) *world {
 		m.deliveries[s.worker] = delivery{phase: waiting}
 	case proceed:
 		w.proceed(m, &m.deliveries[s.worker], gone)
+	case vanish:
+		w.losses--
+		w.purged = true
+		m.deliveries[s.worker] = delivery{}
 	case lose:
 		w.crashes--
 		w.proceed(m, &m.deliveries[s.worker], m.afterCrash())
@@ -311,6 +334,7 @@ func (w *world) encode(b []byte) []byte {
 	}
 	count(int64(w.duplicates))
 	count(int64(w.crashes))
+	count(int64(w.losses))
 	for _, f := range w.said {
 		text(f.name)
 	}
@@ -339,8 +363,11 @@ func (d delivery) compare(e delivery) int {
 
 // describe tells what a step does in w.
 func (w *world) describe(s step) string {
-	if s.kind == cancel {
+	switch s.kind {
+	case cancel:
 		return "the customer cancels"
+	case nudge:
+		return "what is lost is published again"
 	}
 	m := &w.messages[s.message]
 	d := m.deliveries[s.worker]
@@ -348,6 +375,8 @@ func (w *world) describe(s step) string {
 	switch {
 	case s.kind == double:
 		what = "comes once more"
+	case s.kind == vanish:
+		what = "vanishes"
 	case s.kind == crash:
 		what = "crash, to be delivered again"
 	case m.lastBefore(d) && m.handled && m.to.inbox:

@@ -4,11 +4,13 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/google/uuid"
 	"github.com/jackc/pgx/v5"
 
+	"orderflow/pkg/event"
 	"orderflow/pkg/postgres"
 )
 
@@ -25,6 +27,20 @@ func Audit(ctx context.Context, s *postgres.Snapshot, ids []uuid.UUID) iter.Seq2
 		}
 		return r, err
 	}, `SELECT order_id, status, items FROM reservations WHERE $1::uuid[] IS NULL OR order_id = ANY($1) ORDER BY order_id`, ids)
+}
+
+// Whole reads the reservations of orders with all that is known of them.
+func Whole(ctx context.Context, s *postgres.Snapshot, orders []uuid.UUID) iter.Seq2[Reservation, error] {
+	return postgres.Rows(ctx, s, func(c pgx.CollectableRow) (Reservation, error) {
+		r, err := scanRow(c)
+		return r.Reservation, err
+	}, selectReservations+" WHERE order_id = ANY($1::uuid[])", orders)
+}
+
+// Holding reads which orders placed within a span have goods set aside. No index knows them, so it reads all reservations of that span.
+func Holding(ctx context.Context, s *postgres.Snapshot, from, to time.Time) iter.Seq2[uuid.UUID, error] {
+	return postgres.Rows(ctx, s, pgx.RowTo[uuid.UUID], `SELECT order_id FROM reservations WHERE order_id >= $1 AND order_id < $2 AND status = $3`,
+		event.FirstID(from), event.FirstID(to), string(Reserved))
 }
 
 // Account is what the stock says of a product, and what reservations say of it.

@@ -15,7 +15,9 @@ import (
 func reserve(ctx context.Context, tx *postgres.Tx, batch []*event.Event) (follow []*event.Event, err error) {
 	opened := make([]Reservation, 0, len(batch))
 	for _, e := range batch {
-		opened = append(opened, Open(event.OrderOf(e), event.NewID()))
+		r := Open(event.OrderOf(e), event.NewID())
+		r.SaidID = event.NewID() // it will say something, whatever becomes of it
+		opened = append(opened, r)
 	}
 	var inserted []uuid.UUID
 	if err := insert(tx, opened, &inserted); err != nil {
@@ -28,7 +30,7 @@ func reserve(ctx context.Context, tx *postgres.Tx, batch []*event.Event) (follow
 	fresh := postgres.Set(inserted)
 	now := time.Now()
 	change := stockChange{}
-	var rejected []uuid.UUID
+	var rejected []Reservation
 	for i, e := range batch {
 		id := e.Subject()
 		if !fresh[id] {
@@ -39,22 +41,21 @@ func reserve(ctx context.Context, tx *postgres.Tx, batch []*event.Event) (follow
 		if r.Status == Reserved {
 			change.add(r, func(q *quantities, n int64) { q.reserved += n })
 		} else {
-			rejected = append(rejected, id)
+			rejected = append(rejected, r)
 		}
-		follow = event.Respond(follow, e, Name, now, fact)
+		follow = event.RespondAs(follow, r.SaidID, e, Name, now, fact)
 	}
 	change.apply(tx)
-	setStatus(tx, Rejected, rejected)
-	return follow, nil
+	return follow, giveUp(tx, rejected)
 }
 
 // release puts goods back, and a tombstone where nothing was set aside yet.
 func release(ctx context.Context, tx *postgres.Tx, batch []*event.Event) (follow []*event.Event, err error) {
 	tombstones := make([]Reservation, 0, len(batch))
-	facts := make(map[uuid.UUID]event.Payload, len(batch))
 	for _, e := range batch {
-		t, fact := Tombstone(event.OrderOf(e), undoReason(e), event.NewID())
-		tombstones, facts[e.Subject()] = append(tombstones, t), fact
+		t, _ := Tombstone(event.OrderOf(e), undoReason(e), event.NewID())
+		t.SaidID = event.NewID()
+		tombstones = append(tombstones, t)
 	}
 	var inserted []uuid.UUID
 	if err := insert(tx, tombstones, &inserted); err != nil {
@@ -67,27 +68,27 @@ func release(ctx context.Context, tx *postgres.Tx, batch []*event.Event) (follow
 	buried := postgres.Set(inserted)
 	now := time.Now()
 	change := stockChange{}
-	var released []uuid.UUID
-	for _, e := range batch {
+	var released []Reservation
+	for i, e := range batch {
 		id := e.Subject()
 		if buried[id] {
 			delete(buried, id)
-			follow = event.Respond(follow, e, Name, now, facts[id])
+			follow = event.RespondAs(follow, tombstones[i].SaidID, e, Name, now, tombstones[i].Said(event.OrderOf(e)))
 			continue
 		}
 		next, fact := rows[id].Release(event.OrderOf(e), undoReason(e))
-		if next.Status == Released && rows[id].Status == Reserved {
+		if fact != nil {
 			change.add(next, func(q *quantities, n int64) { q.reserved -= n })
-			released = append(released, id)
+			next.SaidID = event.NewID()
+			released = append(released, next)
 		}
 		*rows[id] = next
-		follow = event.Respond(follow, e, Name, now, fact)
+		follow = event.RespondAs(follow, next.SaidID, e, Name, now, fact)
 	}
 	if err := change.lockAndApply(ctx, tx); err != nil {
 		return nil, err
 	}
-	setStatus(tx, Released, released)
-	return follow, nil
+	return follow, giveUp(tx, released)
 }
 
 // ship takes the goods of booked parcels out of the house.
@@ -112,7 +113,7 @@ func ship(ctx context.Context, tx *postgres.Tx, batch []*event.Event) ([]*event.
 	if err := change.lockAndApply(ctx, tx); err != nil {
 		return nil, err
 	}
-	setStatus(tx, Shipped, shipped)
+	setShipped(tx, shipped)
 	return nil, nil
 }
 

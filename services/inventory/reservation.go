@@ -29,6 +29,22 @@ type Reservation struct {
 	CustomerID string // of the order; is written with a new reservation, and not read again
 	Status     Status
 	Items      []event.Item
+	Reason     event.CancelReason // why nothing is set aside, or is any more
+	Missing    []string           // of one that was rejected: the products that were not to be had
+	SaidID     uuid.UUID          // of the event that told of the present state; see Said
+}
+
+// Said is what the reservation has said of the state that it is in; nil where the goods have left, which nobody has to be told.
+func (r Reservation) Said(order *event.Order) event.Payload {
+	switch r.Status {
+	case Reserved:
+		return &event.InventoryReserved{Order: *order, ReservationID: r.ID}
+	case Rejected:
+		return &event.InventoryRejected{Order: *order, ReservationID: r.ID, Reason: r.Reason, ProductIDs: r.Missing}
+	case Released, Voided:
+		return &event.InventoryReleased{Order: *order, ReservationID: r.ID, Reason: r.Reason}
+	}
+	return nil
 }
 
 // Open is the reservation that an order starts with, before the stock was asked.
@@ -40,8 +56,8 @@ func Open(order *event.Order, id uuid.UUID) Reservation {
 // does nothing.
 func Tombstone(order *event.Order, reason event.CancelReason, id uuid.UUID) (Reservation, event.Payload) {
 	r := Open(order, id)
-	r.Status = Voided
-	return r, &event.InventoryReleased{Order: *order, ReservationID: id, Reason: reason}
+	r.Status, r.Reason = Voided, reason
+	return r, r.Said(order)
 }
 
 // Shelf is how much of each product can still be reserved. A product that is not on it does not exist.
@@ -50,15 +66,14 @@ type Shelf map[string]int64
 // Reserve takes the order's items from the shelf, all of them or none, and says what became of it.
 func (r Reservation) Reserve(order *event.Order, shelf Shelf) (Reservation, event.Payload) {
 	need := r.Quantities()
-	reason, missing := shelf.missing(need)
-	if len(missing) > 0 {
-		r.Status = Rejected
-		return r, &event.InventoryRejected{Order: *order, ReservationID: r.ID, Reason: reason, ProductIDs: missing}
+	if reason, missing := shelf.missing(need); len(missing) > 0 {
+		r.Status, r.Reason, r.Missing = Rejected, reason, missing
+		return r, r.Said(order)
 	}
 	for product, quantity := range need {
 		shelf[product] -= quantity
 	}
-	return r, &event.InventoryReserved{Order: *order, ReservationID: r.ID}
+	return r, r.Said(order)
 }
 
 func (s Shelf) missing(need map[string]int64) (reason event.CancelReason, missing []string) {
@@ -81,8 +96,8 @@ func (r Reservation) Release(order *event.Order, reason event.CancelReason) (Res
 	if r.Status != Reserved {
 		return r, nil
 	}
-	r.Status = Released
-	return r, &event.InventoryReleased{Order: *order, ReservationID: r.ID, Reason: reason}
+	r.Status, r.Reason = Released, reason
+	return r, r.Said(order)
 }
 
 // Ship takes the goods out of the house.

@@ -21,17 +21,20 @@ func insert(tx *postgres.Tx, reservations []Reservation, inserted *[]uuid.UUID) 
 	sorted := slices.SortedFunc(slices.Values(reservations), func(a, b Reservation) int { return slices.Compare(a.OrderID[:], b.OrderID[:]) })
 	n := len(sorted)
 	orders, ids, statuses, items, customers := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]string, n), make([]string, n), make([]string, n)
+	said, reasons := make([]uuid.UUID, n), make([]*event.CancelReason, n)
 	for i, r := range sorted {
 		encoded, err := json.Marshal(r.Items)
 		if err != nil {
 			return fmt.Errorf("encode items: %w", err)
 		}
 		orders[i], ids[i], statuses[i], items[i], customers[i] = r.OrderID, r.ID, string(r.Status), string(encoded), r.CustomerID
+		said[i], reasons[i] = r.SaidID, postgres.OrNull(r.Reason)
 	}
 	postgres.Read(tx, pgx.RowTo[uuid.UUID], inserted, `
-		INSERT INTO reservations (order_id, reservation_id, status, items, customer_id)
-		SELECT o, r, s, i::jsonb, c FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[]) AS v (o, r, s, i, c)
-		ON CONFLICT (order_id) DO NOTHING RETURNING order_id`, orders, ids, statuses, items, customers)
+		INSERT INTO reservations (order_id, reservation_id, status, items, customer_id, said_id, reason)
+		SELECT o, r, s, i::jsonb, c, said, why
+		FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[], $7::text[]) AS v (o, r, s, i, c, said, why)
+		ON CONFLICT (order_id) DO NOTHING RETURNING order_id`, orders, ids, statuses, items, customers, said, reasons)
 	return nil
 }
 
@@ -49,11 +52,37 @@ func lock(ctx context.Context, tx *postgres.Tx, events []*event.Event) (map[uuid
 	return reservations, nil
 }
 
-// setStatus writes the new status of reservations that were inserted or locked in this transaction.
-func setStatus(tx *postgres.Tx, status Status, orders []uuid.UUID) {
+// setShipped writes down that the goods of orders have left, whose reservations are locked in this transaction.
+func setShipped(tx *postgres.Tx, orders []uuid.UUID) {
 	if len(orders) > 0 {
-		tx.Queue(`UPDATE reservations SET status = $1, updated_at = now() WHERE order_id = ANY($2::uuid[])`, status, orders)
+		tx.Queue(`UPDATE reservations SET status = $1, updated_at = now() WHERE order_id = ANY($2::uuid[])`, Shipped, orders)
 	}
+}
+
+// giveUp writes down which reservations, inserted or locked in this transaction, hold nothing after all, and why.
+func giveUp(tx *postgres.Tx, reservations []Reservation) error {
+	n := len(reservations)
+	if n == 0 {
+		return nil
+	}
+	orders, statuses, reasons := make([]uuid.UUID, n), make([]string, n), make([]string, n)
+	missing, said := make([]*string, n), make([]uuid.UUID, n)
+	for i, r := range reservations {
+		orders[i], statuses[i], reasons[i], said[i] = r.OrderID, string(r.Status), string(r.Reason), r.SaidID
+		if r.Missing == nil {
+			continue
+		}
+		encoded, err := json.Marshal(r.Missing)
+		if err != nil {
+			return fmt.Errorf("encode what is missing: %w", err)
+		}
+		missing[i] = postgres.OrNull(string(encoded))
+	}
+	tx.Queue(`
+		UPDATE reservations r SET status = v.status, reason = v.reason, missing = v.missing::jsonb, said_id = v.said, updated_at = now()
+		FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::uuid[]) AS v (order_id, status, reason, missing, said)
+		WHERE r.order_id = v.order_id`, orders, statuses, reasons, missing, said)
+	return nil
 }
 
 // lockShelf reads what is available of the products of reservations, and keeps it from being changed until the transaction ends.
@@ -128,12 +157,20 @@ type row struct {
 	CreatedAt, UpdatedAt time.Time
 }
 
-const selectReservations = `SELECT order_id, reservation_id, status, items, created_at, updated_at FROM reservations`
+const selectReservations = `
+	SELECT order_id, reservation_id, status, items, coalesce(reason, ''), missing, said_id, created_at, updated_at FROM reservations`
 
 func scanRow(c pgx.CollectableRow) (r row, err error) {
-	var items []byte
-	if err = c.Scan(&r.OrderID, &r.ID, &r.Status, &items, &r.CreatedAt, &r.UpdatedAt); err == nil {
+	var items, missing []byte
+	var said *uuid.UUID
+	if err = c.Scan(&r.OrderID, &r.ID, &r.Status, &items, &r.Reason, &missing, &said, &r.CreatedAt, &r.UpdatedAt); err == nil {
 		err = json.Unmarshal(items, &r.Items)
+	}
+	if err == nil && missing != nil {
+		err = json.Unmarshal(missing, &r.Missing)
+	}
+	if said != nil {
+		r.SaidID = *said
 	}
 	return r, err
 }

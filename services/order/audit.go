@@ -47,6 +47,31 @@ func AuditTimelines(ctx context.Context, s *postgres.Snapshot, ids []uuid.UUID) 
 		FROM timeline WHERE $1::uuid[] IS NULL OR order_id = ANY($1) GROUP BY order_id ORDER BY order_id`, ids)
 }
 
+// Whole reads orders with all that is known of them.
+func Whole(ctx context.Context, s *postgres.Snapshot, ids []uuid.UUID) iter.Seq2[Order, error] {
+	return postgres.Rows(ctx, s, scanOrder, selectOrders+" WHERE order_id = ANY($1::uuid[])", ids)
+}
+
+// Seen is a line of an order's timeline.
+type Seen struct {
+	OrderID, EventID uuid.UUID
+	Type             event.Type
+	Source           string
+	Time, SeenAt     time.Time // when it was said, and when the order saw it, by the database's clock
+}
+
+// WholeTimelines reads the timelines of orders, as they have happened.
+func WholeTimelines(ctx context.Context, s *postgres.Snapshot, ids []uuid.UUID) iter.Seq2[Seen, error] {
+	return postgres.Rows(ctx, s, pgx.RowToStructByPos[Seen], `
+		SELECT order_id, event_id, type, source, time, seen_at FROM timeline WHERE order_id = ANY($1::uuid[]) ORDER BY time, event_id`, ids)
+}
+
+// Overdue reads the ids of orders that were placed before a moment and have not ended, the oldest first; limit 0 means all.
+func Overdue(ctx context.Context, s *postgres.Snapshot, before time.Time, limit int) iter.Seq2[uuid.UUID, error] {
+	return postgres.Rows(ctx, s, pgx.RowTo[uuid.UUID], `
+		SELECT order_id FROM orders WHERE ended_at IS NULL AND placed_at < $1 ORDER BY order_id LIMIT nullif($2::bigint, 0)`, before, limit)
+}
+
 // UnderWay reads the ids of orders that have not ended: of those ids, or of all where ids is nil.
 func UnderWay(ctx context.Context, s *postgres.Snapshot, ids []uuid.UUID) iter.Seq2[uuid.UUID, error] {
 	return postgres.Rows(ctx, s, pgx.RowTo[uuid.UUID],

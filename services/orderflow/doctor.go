@@ -69,6 +69,7 @@ Exit code: 3 where something is wrong. Warnings, and what is not known, do not c
 	}
 	cmd.Flags().DurationVar(&patience, "timeout", 5*time.Second, "how long each server may take to answer")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.AddCommand(newDoctorOrder(), newDoctorOrders())
 	return cmd
 }
 

@@ -95,6 +95,6 @@ Exit codes: 0 done, 1 failed, 2 wrong use, 3 something was found.`,
 		return usagef("%w, see %s --help", err, cmd.CommandPath())
 	})
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newServe(), newUp(), newMigrate(), newTopology(), newDLQ(), newVerify(), newDoctor(), newBench(), newEdge(), newKey(), newVersion(), newHealthcheck())
+	root.AddCommand(newServe(), newUp(), newMigrate(), newTopology(), newDLQ(), newVerify(), newDoctor(), newNudge(), newBench(), newEdge(), newKey(), newVersion(), newHealthcheck())
 	return root
 }

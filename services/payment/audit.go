@@ -20,3 +20,11 @@ func Audit(ctx context.Context, s *postgres.Snapshot, ids []uuid.UUID) iter.Seq2
 		SELECT order_id, status, amount, refunded_amount, currency
 		FROM payments WHERE $1::uuid[] IS NULL OR order_id = ANY($1) ORDER BY order_id`, ids)
 }
+
+// Whole reads the payments of orders with all that is known of them.
+func Whole(ctx context.Context, s *postgres.Snapshot, orders []uuid.UUID) iter.Seq2[Payment, error] {
+	return postgres.Rows(ctx, s, func(c pgx.CollectableRow) (Payment, error) {
+		r, err := scanRow(c)
+		return r.Payment, err
+	}, selectPayments+" WHERE order_id = ANY($1::uuid[])", orders)
+}

@@ -32,7 +32,24 @@ type Payment struct {
 	GatewayReference string
 	// Undo is why the payment has to be taken back. On a payment that is charging it is a mark: the undoing came while the
 	// gateway was being asked, and the refund follows as soon as its answer is known.
-	Undo event.CancelReason
+	Undo   event.CancelReason
+	Detail string    // why it was declined, as the event says it
+	SaidID uuid.UUID // of the event that told of the present state; see Said
+}
+
+// Said is what the payment has said of the state that it is in. It is nil while it has said nothing yet, since the gateway is being asked.
+func (p Payment) Said(order *event.Order) event.Payload {
+	switch p.Status {
+	case Charged:
+		return &event.PaymentProcessed{Order: *order, Payment: p.fact(p.Amount)}
+	case Failed:
+		return &event.PaymentFailed{Order: *order, PaymentID: p.ID, Reason: event.ReasonPaymentFailed, Detail: p.Detail}
+	case Refunded:
+		return &event.PaymentRefunded{Order: *order, Payment: p.fact(p.RefundedAmount), Reason: p.Undo}
+	case Voided:
+		return &event.PaymentVoided{Order: *order, PaymentID: p.ID, Reason: p.Undo}
+	}
+	return nil
 }
 
 // Verdict is the gateway's answer to a charge.
@@ -53,7 +70,7 @@ func Open(order *event.Order, id uuid.UUID) Payment {
 func Tombstone(order *event.Order, reason event.CancelReason, id uuid.UUID) (Payment, event.Payload) {
 	p := Open(order, id)
 	p.Status, p.Undo = Voided, reason
-	return p, &event.PaymentVoided{Order: *order, PaymentID: id, Reason: reason}
+	return p, p.Said(order)
 }
 
 // Settle takes the gateway's answer to the charge. A charge that is to be undone goes on to its refund; it says nothing of
@@ -63,8 +80,8 @@ func (p Payment) Settle(order *event.Order, v Verdict) (Payment, event.Payload) 
 		return p, nil
 	}
 	if v.Declined {
-		p.Status = Failed
-		return p, &event.PaymentFailed{Order: *order, PaymentID: p.ID, Reason: event.ReasonPaymentFailed, Detail: event.Clip(v.Detail)}
+		p.Status, p.Detail = Failed, event.Clip(v.Detail)
+		return p, p.Said(order)
 	}
 	p.GatewayReference = v.Reference
 	if p.Undo != "" {
@@ -72,7 +89,7 @@ func (p Payment) Settle(order *event.Order, v Verdict) (Payment, event.Payload) 
 		return p, nil
 	}
 	p.Status = Charged
-	return p, &event.PaymentProcessed{Order: *order, Payment: p.fact(p.Amount)}
+	return p, p.Said(order)
 }
 
 // Takeback undoes the payment as far as that can be decided without the gateway. What it leaves refunding has to be refunded.
@@ -94,7 +111,7 @@ func (p Payment) Repaid(order *event.Order) (Payment, event.Payload) {
 		return p, nil
 	}
 	p.Status, p.RefundedAmount = Refunded, p.Amount
-	return p, &event.PaymentRefunded{Order: *order, Payment: p.fact(p.RefundedAmount), Reason: p.Undo}
+	return p, p.Said(order)
 }
 
 // fact is the payment for others. They get as much of the gateway's reference as fits into an event: a charge that was made must

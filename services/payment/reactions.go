@@ -84,11 +84,19 @@ func (r reactions) recordCharge(ctx context.Context, tx *postgres.Tx, batch []fl
 		if next.Status == Refunding {
 			again = append(again, a.Event)
 		}
-		follow = event.Respond(follow, a.Event, Name, now, fact)
+		follow = tell(follow, a.Event, now, &next, fact)
 		*p = next
 	}
 	update(tx, rows)
 	return follow, again, nil
+}
+
+// tell says a fact about a payment, which then names the event.
+func tell(follow []*event.Event, cause *event.Event, now time.Time, p *Payment, fact event.Payload) []*event.Event {
+	if fact != nil {
+		p.SaidID = event.NewID()
+	}
+	return event.RespondAs(follow, p.SaidID, cause, Name, now, fact)
 }
 
 // intendUndo notes for each order that its payment is taken back, as far as it exists. While the gateway is being asked for the
@@ -120,7 +128,9 @@ func (r reactions) recordUndo(ctx context.Context, tx *postgres.Tx, batch []flow
 	facts := make(map[uuid.UUID]event.Payload)
 	for _, a := range batch {
 		if !a.Called {
-			tombstones[a.Subject()], facts[a.Subject()] = Tombstone(event.OrderOf(a.Event), undoReason(a.Event), event.NewID())
+			t, fact := Tombstone(event.OrderOf(a.Event), undoReason(a.Event), event.NewID())
+			t.SaidID = event.NewID()
+			tombstones[a.Subject()], facts[a.Subject()] = t, fact
 		}
 	}
 	var inserted []uuid.UUID
@@ -134,7 +144,7 @@ func (r reactions) recordUndo(ctx context.Context, tx *postgres.Tx, batch []flow
 		p, order := rows[a.Subject()], event.OrderOf(a.Event)
 		if !a.Called && buried[a.Subject()] {
 			delete(buried, a.Subject())
-			follow = event.Respond(follow, a.Event, Name, now, facts[a.Subject()])
+			follow = event.RespondAs(follow, tombstones[a.Subject()].SaidID, a.Event, Name, now, facts[a.Subject()])
 			continue
 		}
 		next, fact := *p, event.Payload(nil)
@@ -146,7 +156,7 @@ func (r reactions) recordUndo(ctx context.Context, tx *postgres.Tx, batch []flow
 		if next.Status == Refunding {
 			again = append(again, a.Event)
 		}
-		follow = event.Respond(follow, a.Event, Name, now, fact)
+		follow = tell(follow, a.Event, now, &next, fact)
 		*p = next
 	}
 	update(tx, rows)

@@ -22,16 +22,16 @@ func insert(tx *postgres.Tx, payments []Payment, inserted *[]uuid.UUID) {
 	n := len(payments)
 	orders, ids, statuses := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]string, n)
 	amounts, currencies, undo := make([]int64, n), make([]string, n), make([]*event.CancelReason, n)
-	customers := make([]string, n)
+	customers, said := make([]string, n), make([]*uuid.UUID, n)
 	for i, p := range payments {
 		orders[i], ids[i], statuses[i], amounts[i], currencies[i] = p.OrderID, p.ID, string(p.Status), p.Amount, p.Currency
-		undo[i], customers[i] = postgres.OrNull(p.Undo), p.CustomerID
+		undo[i], customers[i], said[i] = postgres.OrNull(p.Undo), p.CustomerID, postgres.OrNull(p.SaidID)
 	}
 	postgres.Read(tx, pgx.RowTo[uuid.UUID], inserted, `
-		INSERT INTO payments (order_id, payment_id, status, amount, currency, undo_reason, customer_id)
-		SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[])
+		INSERT INTO payments (order_id, payment_id, status, amount, currency, undo_reason, customer_id, said_id)
+		SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::uuid[])
 		ON CONFLICT (order_id) DO NOTHING RETURNING order_id`,
-		orders, ids, statuses, amounts, currencies, undo, customers)
+		orders, ids, statuses, amounts, currencies, undo, customers, said)
 }
 
 // begin adds the payments of orders that have none yet, and puts what there is of their orders then into *rows. Both are queued. Nothing
@@ -72,16 +72,19 @@ func update(tx *postgres.Tx, payments map[uuid.UUID]*Payment) {
 	n := len(payments)
 	orders, statuses, refunded := make([]uuid.UUID, 0, n), make([]string, 0, n), make([]int64, 0, n)
 	references, undo := make([]*string, 0, n), make([]*event.CancelReason, 0, n)
+	details, said := make([]*string, 0, n), make([]*uuid.UUID, 0, n)
 	for _, p := range payments {
 		orders, statuses, refunded = append(orders, p.OrderID), append(statuses, string(p.Status)), append(refunded, p.RefundedAmount)
 		references, undo = append(references, postgres.OrNull(postgres.Escape(p.GatewayReference))), append(undo, postgres.OrNull(p.Undo))
+		details, said = append(details, postgres.OrNull(p.Detail)), append(said, postgres.OrNull(p.SaidID))
 	}
 	tx.Queue(`
 		UPDATE payments p SET status = v.status, refunded_amount = v.refunded, gateway_reference = v.reference,
-			undo_reason = v.undo, updated_at = now()
-		FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[]) AS v (order_id, status, refunded, reference, undo)
+			undo_reason = v.undo, detail = v.detail, said_id = v.said, updated_at = now()
+		FROM unnest($1::uuid[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::uuid[])
+			AS v (order_id, status, refunded, reference, undo, detail, said)
 		WHERE p.order_id = v.order_id AND (p.status, p.refunded_amount, p.gateway_reference, p.undo_reason)
-			IS DISTINCT FROM (v.status, v.refunded, v.reference, v.undo)`, orders, statuses, refunded, references, undo)
+			IS DISTINCT FROM (v.status, v.refunded, v.reference, v.undo)`, orders, statuses, refunded, references, undo, details, said)
 }
 
 // row is a payment as the table has it.
@@ -92,12 +95,16 @@ type row struct {
 
 const selectPayments = `
 	SELECT order_id, payment_id, status, amount, refunded_amount, currency, coalesce(gateway_reference, ''),
-		coalesce(undo_reason, ''), created_at, updated_at
+		coalesce(undo_reason, ''), coalesce(detail, ''), said_id, created_at, updated_at
 	FROM payments`
 
 func scanRow(c pgx.CollectableRow) (r row, err error) {
+	var said *uuid.UUID
 	err = c.Scan(&r.OrderID, &r.ID, &r.Status, &r.Amount, &r.RefundedAmount, &r.Currency, &r.GatewayReference,
-		&r.Undo, &r.CreatedAt, &r.UpdatedAt)
+		&r.Undo, &r.Detail, &said, &r.CreatedAt, &r.UpdatedAt)
+	if said != nil {
+		r.SaidID = *said
+	}
 	r.GatewayReference = postgres.Unescape(r.GatewayReference)
 	return r, err
 }

@@ -60,7 +60,13 @@ func (r reactions) recordBooking(ctx context.Context, tx *postgres.Tx, batch []f
 		}
 		s := rows[a.Subject()]
 		next, facts := s.Settle(event.OrderOf(a.Event), a.Outcome)
-		follow = event.Respond(follow, a.Event, Name, now, facts...)
+		for _, fact := range facts {
+			id := event.NewID()
+			if fact.Type() != event.TypeCancellationRejected {
+				next.SaidID = id
+			}
+			follow = event.RespondAs(follow, id, a.Event, Name, now, fact)
+		}
 		*s = next
 	}
 	update(tx, rows)
@@ -73,7 +79,9 @@ func (r reactions) cancel(ctx context.Context, tx *postgres.Tx, batch []*event.E
 	facts := make(map[uuid.UUID]event.Payload, len(batch))
 	for _, e := range batch {
 		reason := e.Data.(*event.CancellationRequested).Reason
-		tombstones[e.Subject()], facts[e.Subject()] = Tombstone(event.OrderOf(e), reason, event.NewID())
+		t, fact := Tombstone(event.OrderOf(e), reason, event.NewID())
+		t.SaidID = event.NewID()
+		tombstones[e.Subject()], facts[e.Subject()] = t, fact
 	}
 	var inserted []uuid.UUID
 	insert(tx, slices.Collect(maps.Values(tombstones)), &inserted)
@@ -86,7 +94,7 @@ func (r reactions) cancel(ctx context.Context, tx *postgres.Tx, batch []*event.E
 	for _, e := range batch {
 		if buried[e.Subject()] {
 			delete(buried, e.Subject())
-			follow = event.Respond(follow, e, Name, now, facts[e.Subject()])
+			follow = event.RespondAs(follow, tombstones[e.Subject()].SaidID, e, Name, now, facts[e.Subject()])
 			continue
 		}
 		s := rows[e.Subject()]

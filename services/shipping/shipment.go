@@ -27,6 +27,23 @@ type Shipment struct {
 	TrackingNumber string
 	// CancelAsked marks a shipment whose cancellation came while the carrier was being asked. The carrier's answer decides it.
 	CancelAsked bool
+	Reason      event.CancelReason // why it was cancelled
+	Detail      string             // why the carrier refused it, as the event says it
+	SaidID      uuid.UUID          // of the event that told of the present state; see Said
+}
+
+// Said is what the shipment has said of the state that it is in; nil while the carrier is being asked. That a cancellation came too late it
+// says beside it, and not instead.
+func (s Shipment) Said(order *event.Order) event.Payload {
+	switch s.Status {
+	case Created:
+		return &event.ShipmentCreated{Order: *order, Shipment: s.fact()}
+	case Failed:
+		return &event.ShipmentFailed{Order: *order, ShipmentID: s.ID, Reason: event.ReasonShipmentFailed, Detail: s.Detail}
+	case Cancelled:
+		return &event.ShipmentCancelled{Order: *order, ShipmentID: s.ID, Reason: s.Reason}
+	}
+	return nil
 }
 
 // Verdict is the carrier's answer to a booking. Of a parcel that was booked, neither the carrier nor the number is blank.
@@ -46,8 +63,8 @@ func Open(order *event.Order, id uuid.UUID) Shipment {
 // it and does nothing.
 func Tombstone(order *event.Order, reason event.CancelReason, id uuid.UUID) (Shipment, event.Payload) {
 	s := Open(order, id)
-	s.Status = Cancelled
-	return s, &event.ShipmentCancelled{Order: *order, ShipmentID: id, Reason: reason}
+	s.Status, s.Reason = Cancelled, reason
+	return s, s.Said(order)
 }
 
 // Settle takes the carrier's answer. A parcel that is booked stays booked: a cancellation that was waiting is rejected.
@@ -56,13 +73,11 @@ func (s Shipment) Settle(order *event.Order, v Verdict) (Shipment, []event.Paylo
 		return s, nil
 	}
 	if v.Refused {
-		s.Status = Failed
-		return s, []event.Payload{
-			&event.ShipmentFailed{Order: *order, ShipmentID: s.ID, Reason: event.ReasonShipmentFailed, Detail: event.Clip(v.Detail)},
-		}
+		s.Status, s.Detail = Failed, event.Clip(v.Detail)
+		return s, []event.Payload{s.Said(order)}
 	}
 	s.Status, s.Carrier, s.TrackingNumber = Created, v.Carrier, v.TrackingNumber
-	events := []event.Payload{&event.ShipmentCreated{Order: *order, Shipment: s.fact()}}
+	events := []event.Payload{s.Said(order)}
 	if s.CancelAsked {
 		events = append(events, s.tooLate(order))
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"orderflow/pkg/event"
 	"orderflow/pkg/postgres"
 )
 
@@ -20,14 +21,16 @@ func insert(tx *postgres.Tx, shipments []Shipment, inserted *[]uuid.UUID) {
 	slices.SortFunc(shipments, func(a, b Shipment) int { return slices.Compare(a.OrderID[:], b.OrderID[:]) })
 	n := len(shipments)
 	orders, ids, statuses, customers := make([]uuid.UUID, n), make([]uuid.UUID, n), make([]string, n), make([]string, n)
+	reasons, said := make([]*event.CancelReason, n), make([]*uuid.UUID, n)
 	for i, s := range shipments {
+		reasons[i], said[i] = postgres.OrNull(s.Reason), postgres.OrNull(s.SaidID)
 		orders[i], ids[i], statuses[i], customers[i] = s.OrderID, s.ID, string(s.Status), s.CustomerID
 	}
 	postgres.Read(tx, pgx.RowTo[uuid.UUID], inserted, `
-		INSERT INTO shipments (order_id, shipment_id, status, customer_id)
-		SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[])
+		INSERT INTO shipments (order_id, shipment_id, status, customer_id, reason, said_id)
+		SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::uuid[])
 		ON CONFLICT (order_id) DO NOTHING RETURNING order_id`,
-		orders, ids, statuses, customers)
+		orders, ids, statuses, customers, reasons, said)
 }
 
 // begin adds the shipments of orders that have none yet, and puts what there is of their orders then into *rows. Both are queued. Nothing
@@ -65,17 +68,20 @@ func update(tx *postgres.Tx, shipments map[uuid.UUID]*Shipment) {
 	n := len(shipments)
 	orders, statuses, asked := make([]uuid.UUID, 0, n), make([]string, 0, n), make([]bool, 0, n)
 	carriers, tracking := make([]*string, 0, n), make([]*string, 0, n)
+	details, said := make([]*string, 0, n), make([]*uuid.UUID, 0, n)
 	for _, s := range shipments {
+		details, said = append(details, postgres.OrNull(s.Detail)), append(said, postgres.OrNull(s.SaidID))
 		orders, statuses, asked = append(orders, s.OrderID), append(statuses, string(s.Status)), append(asked, s.CancelAsked)
 		carriers = append(carriers, postgres.OrNull(postgres.Escape(s.Carrier)))
 		tracking = append(tracking, postgres.OrNull(postgres.Escape(s.TrackingNumber)))
 	}
 	tx.Queue(`
 		UPDATE shipments s SET status = v.status, carrier = v.carrier, tracking_number = v.tracking, cancel_asked = v.asked,
-			updated_at = now()
-		FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bool[]) AS v (order_id, status, carrier, tracking, asked)
+			detail = v.detail, said_id = v.said, updated_at = now()
+		FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::text[], $7::uuid[])
+			AS v (order_id, status, carrier, tracking, asked, detail, said)
 		WHERE s.order_id = v.order_id AND (s.status, s.carrier, s.tracking_number, s.cancel_asked)
-			IS DISTINCT FROM (v.status, v.carrier, v.tracking, v.asked)`, orders, statuses, carriers, tracking, asked)
+			IS DISTINCT FROM (v.status, v.carrier, v.tracking, v.asked)`, orders, statuses, carriers, tracking, asked, details, said)
 }
 
 // row is a shipment as the table has it.
@@ -85,11 +91,17 @@ type row struct {
 }
 
 const selectShipments = `
-	SELECT order_id, shipment_id, status, coalesce(carrier, ''), coalesce(tracking_number, ''), cancel_asked, created_at, updated_at
+	SELECT order_id, shipment_id, status, coalesce(carrier, ''), coalesce(tracking_number, ''), cancel_asked,
+		coalesce(reason, ''), coalesce(detail, ''), said_id, created_at, updated_at
 	FROM shipments`
 
 func scanRow(c pgx.CollectableRow) (r row, err error) {
-	err = c.Scan(&r.OrderID, &r.ID, &r.Status, &r.Carrier, &r.TrackingNumber, &r.CancelAsked, &r.CreatedAt, &r.UpdatedAt)
+	var said *uuid.UUID
+	err = c.Scan(&r.OrderID, &r.ID, &r.Status, &r.Carrier, &r.TrackingNumber, &r.CancelAsked,
+		&r.Reason, &r.Detail, &said, &r.CreatedAt, &r.UpdatedAt)
+	if said != nil {
+		r.SaidID = *said
+	}
 	r.Carrier, r.TrackingNumber = postgres.Unescape(r.Carrier), postgres.Unescape(r.TrackingNumber)
 	return r, err
 }

@@ -89,6 +89,7 @@ type Queue struct {
 	Members        []string // the nodes that have a copy, and those of them that run
 	Online         []string
 	Messages       *int
+	Unacked        *int `json:"messages_unacknowledged"` // in consumers' hands, as of some seconds ago
 }
 
 // Policy is one of a virtual host.

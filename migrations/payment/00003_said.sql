@@ -1,0 +1,8 @@
+-- +goose Up
+
+-- Which event has told of the state that a row is in, and what else is needed to say it once more: should the event be lost, orderflow nudge
+-- publishes it again, with the same id. What is older has none, and cannot be nudged, unless the order's timeline knows the event.
+ALTER TABLE payments ADD COLUMN said_id uuid, ADD COLUMN detail text;
+
+-- +goose Down
+ALTER TABLE payments DROP COLUMN said_id, DROP COLUMN detail;

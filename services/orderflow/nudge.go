@@ -1,0 +1,242 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"orderflow/pkg/telemetry"
+	"orderflow/services/stuck"
+)
+
+func newNudge() *cobra.Command {
+	n := &nudging{}
+	cmd := &cobra.Command{
+		Use:   "nudge [ID…]",
+		Short: "Publish again what is lost, so that orders go on that would wait for ever",
+		Long: `Publish again what is lost: events that a queue should have got, and that are in no queue, outbox or dead-letter queue any more, because
+somebody has purged or deleted a queue, or the broker was restored from a backup. Without an ID, for all orders past their deadline, and those that
+have shipped though the stock has not heard of it. The service that said an event publishes it, with its old id, so who has handled it drops it.
+What is done is written into the history, which "orderflow dlq history --order ID" shows.
+
+Nothing does this by itself. With --every it goes on until it is stopped, beside the services, and logs what it does.
+
+What cannot be shown to be lost is left alone, and told with what to do instead; so is a dead letter that somebody has dropped. --force publishes the
+events of the orders that are named wherever they are. Events that are older than INBOX_RETENTION cannot be published again: nobody could tell
+whether they were handled, so they would be refused.
+
+JSON is one object, or one for each round: run_id (in the history), looked_at (orders), nudged and left: order_id, queue, service, event_id,
+event_type, said_by, said_at, place, since, told, next. left is what orders wait for that are stuck, and for which nothing was done.
+
+Exit code: 3 where orders are left that it cannot help.`,
+		Example: `  orderflow nudge --dry-run
+  orderflow nudge 019a8f3e-5b7c-7d21-9a55-3f6f1c2b7a10
+  orderflow nudge --older-than 1h --every 1m`,
+		RunE: n.run,
+	}
+	n.flags(cmd)
+	cmd.Flags().BoolVar(&n.dry, "dry-run", false, "only tell what would be done")
+	cmd.Flags().BoolVar(&n.force, "force", false, "publish also what is not shown to be lost, of the orders that are named")
+	cmd.Flags().DurationVar(&n.every, "every", 0, "go on until it is stopped, and look so often")
+	return cmd
+}
+
+// nudging is one call of nudge.
+type nudging struct {
+	search
+	dry, force bool
+	every      time.Duration
+	ids        []uuid.UUID
+	deadline   time.Duration
+	log        *slog.Logger            // with --every
+	done       map[uuid.UUID]time.Time // when events were published again
+}
+
+func (n *nudging) run(cmd *cobra.Command, args []string) (err error) {
+	if n.ids, err = orderIDs(args); err != nil {
+		return err
+	}
+	cfg, err := loadConfig()
+	if err != nil {
+		return err
+	}
+	switch err := n.check(cmd, cfg); {
+	case err != nil:
+		return err
+	case n.force && len(n.ids) == 0:
+		return usagef("--force needs the ids of the orders")
+	case cmd.Flags().Changed("every") && n.every < time.Second:
+		return usagef("--every %s is less than 1s", n.every)
+	case n.every > 0 && (n.dry || n.force || len(n.ids) > 0):
+		return usagef("--every looks for orders by itself: leave out the ids, --dry-run and --force")
+	}
+	n.deadline, n.done = cfg.OrderDeadline, map[uuid.UUID]time.Time{}
+	return withLooker(cmd, cfg, !n.dry, func(l *stuck.Looker) error {
+		if n.every > 0 {
+			n.log = telemetry.NewLogger(cmd.ErrOrStderr(), cfg.LogLevel, cfg.LogFormat)
+			return n.goOn(cmd, l)
+		}
+		report, err := n.round(cmd.Context(), l)
+		if err != nil {
+			return err
+		}
+		if n.asJSON {
+			err = printJSON(cmd.OutOrStdout(), report)
+		} else {
+			err = report.print(cmd.OutOrStdout(), n.dry)
+		}
+		if err == nil && len(report.Left) > 0 {
+			return &exitError{code: exitFound}
+		}
+		return err
+	})
+}
+
+// goOn nudges until it is stopped. What keeps a round from being made may be over in the next.
+func (n *nudging) goOn(cmd *cobra.Command, l *stuck.Looker) error {
+	ctx := cmd.Context()
+	for {
+		report, err := n.round(ctx, l)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			n.log.Error("orders could not be looked at", "error", err)
+		case n.asJSON:
+			err = printJSON(cmd.OutOrStdout(), report)
+		default:
+			report.tell(n.log)
+		}
+		if errors.Is(err, io.ErrClosedPipe) {
+			return err
+		}
+		select {
+		case <-time.After(n.every):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// nudged is what one round has done.
+type nudged struct {
+	RunID    uuid.UUID `json:"run_id"`
+	LookedAt int       `json:"looked_at"`
+	Nudged   []wait    `json:"nudged"`
+	Left     []wait    `json:"left"`
+}
+
+// round looks at the orders once and nudges those that can be helped.
+func (n *nudging) round(ctx context.Context, l *stuck.Looker) (nudged, error) {
+	report := nudged{RunID: uuid.New(), Nudged: []wait{}, Left: []wait{}}
+	cases, err := n.look(ctx, l)
+	if err != nil {
+		return report, err
+	}
+	report.LookedAt = len(cases)
+	var lost []*stuck.Wait
+	for _, c := range cases {
+		var helped, left []*stuck.Wait
+		for _, w := range c.Waits {
+			if n.helps(w) {
+				helped = append(helped, w)
+			} else {
+				left = append(left, w)
+			}
+		}
+		lost = append(lost, helped...)
+		for _, w := range helped {
+			report.Nudged = append(report.Nudged, waitOf(w))
+		}
+		if len(helped) == 0 && c.Stuck(n.deadline) {
+			report.leave(c, left)
+		}
+	}
+	if n.dry || len(lost) == 0 {
+		return report, nil
+	}
+	if err := l.Nudge(ctx, report.RunID, lost); err != nil {
+		return report, err
+	}
+	for _, w := range lost {
+		n.done[w.ID] = time.Now()
+	}
+	return report, nil
+}
+
+func (n *nudging) look(ctx context.Context, l *stuck.Looker) ([]*stuck.Case, error) {
+	if len(n.ids) > 0 {
+		return lookAtEach(ctx, l, n.ids)
+	}
+	ids, err := n.find(ctx, l)
+	if err != nil {
+		return nil, err
+	}
+	return l.Look(ctx, ids)
+}
+
+// helps tells whether to publish the event of a wait again. What was published a while ago, and is lost again, is not the fault of the message:
+// it is left for somebody to look at, and tried again much later.
+func (n *nudging) helps(w *stuck.Wait) bool {
+	if last, ok := n.done[w.ID]; ok && time.Since(last) < max(n.deadline, n.every) {
+		w.Told += fmt.Sprintf("; it was published again at %s", moment(last))
+		return false
+	}
+	return w.Place == stuck.Lost || n.force && w.Place != stuck.Expired && w.Place != stuck.Unnamed
+}
+
+// leave notes an order that waits, and that nothing was done for.
+func (r *nudged) leave(c *stuck.Case, waits []*stuck.Wait) {
+	for _, w := range waits {
+		r.Left = append(r.Left, waitOf(w))
+	}
+	if len(waits) == 0 {
+		r.Left = append(r.Left, wait{OrderID: c.Order.OrderID, Place: stuck.Unknown, Told: "every service has handled what the others have said"})
+	}
+}
+
+func (r nudged) print(w io.Writer, dry bool) error {
+	how := "publish again"
+	if dry {
+		how = "would publish again"
+	}
+	for _, one := range r.Nudged {
+		fmt.Fprintf(w, "%s: %s %s for %s: %s\n", one.OrderID, how, one.EventType, one.Queue, plain(one.Told))
+	}
+	for _, one := range r.Left {
+		fmt.Fprintf(w, "%s: left, waits for %s, %s: %s\n", one.OrderID, one.Queue, one.Place, plain(one.Told))
+		if one.Next != "" {
+			fmt.Fprintf(w, "  next: %s\n", plain(one.Next))
+		}
+	}
+	orders := func(waits []wait) int {
+		ids := map[uuid.UUID]bool{}
+		for _, one := range waits {
+			ids[one.OrderID] = true
+		}
+		return len(ids)
+	}
+	what := "nudged"
+	if dry {
+		what = "would be nudged"
+	}
+	_, err := fmt.Fprintf(w, "%d of %d orders %s, %d left\n", orders(r.Nudged), r.LookedAt, what, orders(r.Left))
+	return err
+}
+
+// tell logs what was done.
+func (r nudged) tell(log *slog.Logger) {
+	for _, one := range r.Nudged {
+		log.Warn("lost event published again", "order_id", one.OrderID, "event_id", one.EventID, "type", one.EventType, "queue", one.Queue, "run_id", r.RunID)
+	}
+	if len(r.Left) > 0 {
+		log.Warn("orders are left that wait for something else", "waits", len(r.Left), "order_id", r.Left[0].OrderID, "queue", r.Left[0].Queue,
+			"place", r.Left[0].Place, "next", r.Left[0].Next)
+	}
+}

@@ -1,0 +1,27 @@
+// Package stuck finds out what an order waits for and where the message is, and publishes again what is lost.
+//
+// Every row that an order has in a service tells what that service has last said of it (Said, beside the rules), and by which event. An event
+// that a queue is to get and that its inbox does not know is what the order waits for. Its message is in one of few places:
+//
+//	row ─▶ outbox ─▶ exchange ─▶ queue Q ─▶ a consumer's hands ─▶ inbox
+//	                              ▲  │              │
+//	                              │  │              ├─▶ delay queue ─▶ Q
+//	                              │  └─ died ─▶ Q.dlq ◀─┘
+//	                              └─ replayed ──┘  └─ dropped, to a file
+//
+// Outboxes, inboxes and the history of dead letters are asked; dead-letter queues and delay queues are looked through, which does their
+// messages no harm. Of a work queue only the counts are taken: to look at a message there counts as a delivery, of which it has few.
+//
+// # When an event is lost
+//
+// A message moves while it is looked for, so one look proves nothing. An event is lost where two looks, some seconds apart, have found it in no
+// outbox, in no dead-letter queue and in no delay queue, and it cannot be in Q either: because Q was empty both times, with nothing in anybody's
+// hands, or does not exist; or because Q, which hands out messages in their order, has handled one that was made after the first look, and so
+// published after this one. The inbox is asked last. Where that cannot be shown, nobody is told that something is lost.
+//
+// To be wrong would do no harm: what is published again has its old id, and who has handled it drops it. That any two losses in the story of an
+// order are mended like this is proved, by trying all of them, in package anyorder.
+//
+// The parts: what was said (record.go), which is pure, read from the services' tables (read.go); what is seen in the broker and the outboxes
+// (sight.go); what follows from that (judge.go), which is pure again; the two looks (look.go); and the mending (nudge.go).
+package stuck

@@ -1,0 +1,135 @@
+package stuck
+
+import (
+	"fmt"
+	"time"
+
+	"orderflow/pkg/broker"
+	"orderflow/pkg/dlq"
+)
+
+// Place is where the message is of an event that a queue has not handled.
+type Place string
+
+// The places.
+const (
+	Outbox  Place = "outbox"       // its service has it, and has not got it to the broker
+	Waiting Place = "queue"        // in the queue, or so it seems
+	InHand  Place = "in_flight"    // a consumer has it
+	Delayed Place = "delay_queue"  // it failed, and is tried again later
+	Dead    Place = "dead_letter"  // it failed, and was given up
+	Dropped Place = "dropped"      // it was given up, and somebody has moved it to a file
+	Lost    Place = "lost"         // nowhere
+	Expired Place = "expired"      // it is too old for the inbox to tell
+	Unknown Place = "not_known"    // nobody can tell
+	Unnamed Place = "not_nameable" // nobody knows which event it is
+)
+
+// Wait is an event that a queue is to handle and has not.
+type Wait struct {
+	Word
+	Queue   string // that has to handle it
+	Service string // whose queue that is
+	Place   Place
+	Since   time.Time // at that place, as far as is known
+	Told    string    // what else is known of it
+	// Still tells that it does not go on by itself.
+	Still bool
+
+	calling bool // the service asks another system because of it
+}
+
+// settleTime is how long things may take that go on by themselves.
+const settleTime = 30 * time.Second
+
+// oldEnough is for how long an event must have been said before it can be told from the course of its queue that it is lost: until then it may be
+// in the hands of a consumer that is slower than another.
+const oldEnough = time.Minute
+
+// seen is what one look has seen.
+type seen struct {
+	at      time.Time
+	outbox  map[key]outboxed // by event and service
+	queues  map[string]queue
+	letters map[key]dlq.Letter // by event and dead-letter queue
+	delayed map[key]dlq.Letter // by event and work queue
+	unread  map[string]string  // why a dead-letter queue, or the delay queues (""), could not be looked through
+	dropped map[key]dlq.Entry  // by event and dead-letter queue
+	passed  map[string]bool    // work queues that have handled an event from after the look before
+}
+
+// queue is a work queue as the broker tells of it.
+type queue struct {
+	absent    bool
+	ready     int
+	consumers int
+	unacked   int
+	counted   bool // unacked is known
+}
+
+// empty tells whether a message cannot be in the queue, nor in anybody's hands.
+func (q queue) empty() bool {
+	return q.absent || q.ready == 0 && (q.consumers == 0 || q.counted && q.unacked == 0)
+}
+
+// judge says where the message of a wait is; before is the look before, or nil. again asks for another look.
+func (w *Wait) judge(now, before *seen) (again bool) {
+	dead := broker.DeadLetterQueue(w.Queue)
+	if o, ok := now.outbox[key{w.ID, w.Owner}]; ok {
+		w.put(Outbox, o.Since, now.at.Sub(o.Since) > settleTime, "%s has tried %d times to publish it again", w.Owner, o.Attempts)
+		return false
+	}
+	if l, ok := now.letters[key{w.ID, dead}]; ok {
+		w.put(Dead, l.DeadAt, true, "%s after %d attempts: %s", l.Reason, l.Attempts, l.Error)
+		return false
+	}
+	if l, ok := now.delayed[key{w.ID, w.Queue}]; ok {
+		w.put(Delayed, l.FirstFailedAt, false, "failed %d times, and is tried again: %s", l.Attempts, l.Error)
+		return false
+	}
+	if e, ok := now.dropped[key{w.ID, dead}]; ok {
+		w.put(Dropped, e.At, true, "%s by %s, to %s", e.Outcome, e.Who, e.File)
+		return false
+	}
+	q := now.queues[w.Queue]
+	for _, place := range []string{dead, ""} {
+		if why, ok := now.unread[place]; ok {
+			w.put(Unknown, w.At, true, "it was not found elsewhere, but %s", why)
+			return false
+		}
+	}
+	passed := now.passed[w.Queue] && !w.calling && now.at.Sub(w.At) > oldEnough
+	switch {
+	case before != nil && (q.empty() && before.queues[w.Queue].empty() || passed):
+		w.put(Lost, w.At, true, "%s", w.lossOf(q))
+	case q.empty():
+		w.put(Unknown, w.At, true, "the queue is empty") // until the second look
+		return before == nil
+	case q.consumers == 0:
+		w.put(Waiting, w.At, true, "%d messages wait, and nobody consumes", q.ready)
+	case w.calling:
+		w.put(InHand, w.At, now.at.Sub(w.At) > settleTime, "%s asks another system because of it, which has not answered", w.Service)
+	case q.ready > 0:
+		w.put(Waiting, w.At, false, "behind %d messages at most", q.ready+q.unacked)
+	case q.counted:
+		w.put(InHand, w.At, false, "%s has %d messages in hand", w.Service, q.unacked)
+	default:
+		w.put(Unknown, w.At, true, "nothing waits in the queue, and how much its consumers have in hand is not known without RABBITMQ_MANAGEMENT_URL")
+	}
+	return before == nil && !w.calling && q.consumers > 0 && now.at.Sub(w.At) > oldEnough
+}
+
+func (w *Wait) put(place Place, since time.Time, still bool, told string, args ...any) {
+	w.Place, w.Since, w.Still, w.Told = place, since, still, fmt.Sprintf(told, args...)
+}
+
+func (w *Wait) lossOf(q queue) string {
+	const nowhere = "in no outbox, dead-letter queue or delay queue"
+	switch {
+	case q.absent:
+		return "the queue does not exist; it is " + nowhere
+	case q.empty():
+		return "the queue is empty, with nothing in hand; it is " + nowhere
+	}
+	return "the queue has handled what was published later; it is " + nowhere
+}
