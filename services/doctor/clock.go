@@ -49,5 +49,5 @@ func judgeClock(name, whose string, clock answer[skew]) []Finding {
 	case off.Abs() >= suspiciousSkew:
 		c.warning(do, seen, whose, off.Abs().Round(100*time.Millisecond), way)
 	}
-	return c.otherwise("the clock of %s agrees with this machine's, as far as can be told within %s", whose, clock.value.width().Round(time.Millisecond))
+	return c.otherwise("the clock of %s agrees with this machine's, as far as can be told within %s", whose, max(clock.value.width().Round(time.Millisecond), time.Millisecond))
 }

@@ -130,6 +130,8 @@ func (c *check) judgeNode(n node) {
 			"node %s has lost sight of %s", n.Name, many(n.Partitions))
 	}
 	switch {
+	case n.DiskFree == 0 && n.DiskFreeLimit == 0:
+		c.unknown("ask again in some seconds", "node %s has not measured its disk yet", n.Name)
 	case n.DiskAlarm:
 		c.wrong("make room on the broker's disk, or lower disk_free_limit", "node %s has a disk alarm and takes no messages: %s free, limit %s",
 			n.Name, bytes(n.DiskFree), bytes(n.DiskFreeLimit))

@@ -146,6 +146,9 @@ func judgeProcesses(p *plan, f *managementFacts, own string) []Finding {
 		}
 		counts = append(counts, fmt.Sprintf("%s %d", s.Name, n))
 	}
+	if len(versions) == 0 {
+		return c.otherwise("no service is listed as connected to RabbitMQ; the list is some seconds old")
+	}
 	running := many(slices.Sorted(maps.Keys(versions)))
 	if len(versions) > 1 {
 		c.warning("bring all services to one version, if this is no release under way", "services of several versions are connected: %s", running)
