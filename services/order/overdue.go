@@ -11,8 +11,10 @@ import (
 	"orderflow/pkg/flow"
 )
 
+// A backlog of a million orders takes a second to count, so the pause grows with that.
 const (
 	countEvery   = 5 * time.Second
+	countPauses  = 20 // times as long as counting took, at least
 	countTimeout = 5 * time.Second
 )
 
@@ -20,6 +22,7 @@ const (
 func CountOpen(runtime *flow.Service, db *pgxpool.Pool, metrics *Metrics, deadline time.Duration, log *slog.Logger) {
 	runtime.Behind(func(ctx context.Context) {
 		for failed := false; ; {
+			began := time.Now()
 			open, overdue, err := countOpen(ctx, db, time.Now().Add(-deadline))
 			if err == nil {
 				metrics.open.Set(float64(open))
@@ -29,7 +32,7 @@ func CountOpen(runtime *flow.Service, db *pgxpool.Pool, metrics *Metrics, deadli
 			}
 			failed = err != nil
 			select {
-			case <-time.After(countEvery):
+			case <-time.After(max(countEvery, countPauses*time.Since(began))):
 			case <-ctx.Done():
 				return
 			}
