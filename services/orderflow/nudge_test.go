@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -170,6 +171,7 @@ func TestNudgeMendsLosses(t *testing.T) {
 		t.Run(queue, func(t *testing.T) {
 			t.Parallel()
 			s := newTale(t)
+			all := copyAll(t, s.env)
 			before.tell(s)
 			lost := s.lose(queue, before.how)
 			if before.also != "" {
@@ -199,11 +201,34 @@ func TestNudgeMendsLosses(t *testing.T) {
 			if got := count(t, s.env, "SELECT count(*) FROM dlq.history WHERE outcome = 'nudged'"); got != len(mended) {
 				t.Errorf("the history knows of %d nudges, want %d", got, len(mended))
 			}
+			sameAgain(t, all.soFar(), mended)
 			t.Logf("%d of %d lost messages were needed, and published again", len(mended), lost)
 			if out, said, code := call(t, operator.settings, "doctor", "orders", "--older-than", "0s"); code != 0 {
 				t.Errorf("at the end: exit code %d\n%s%s", code, out, said)
 			}
 		})
+	}
+}
+
+// sameAgain checks that what was published again, of those nudges, is what was published first, but for what nobody keeps.
+func sameAgain(t *testing.T, messages []broker.Message, mended []awaited) {
+	t.Helper()
+	bodies := map[string][]string{}
+	for _, m := range messages {
+		e := unmarshal[map[string]any](t, m.Body)
+		delete(e, "causationid")
+		delete(e, "traceparent")
+		delete(e, "time")
+		text, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bodies[m.ID] = append(bodies[m.ID], string(text))
+	}
+	for _, w := range mended {
+		if b := bodies[w.EventID]; len(b) < 2 || len(slices.Compact(b)) > 1 {
+			t.Errorf("%s was published %d times, and not alike:\n%s", w.EventType, len(b), strings.Join(b, "\n"))
+		}
 	}
 }
 

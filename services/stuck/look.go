@@ -24,7 +24,8 @@ type Queue struct {
 type Looker struct {
 	Databases Databases
 	Queues    []Queue
-	Broker    *broker.Broker
+	Broker    *broker.Broker // nil: it cannot be reached, for the reason Away
+	Away      error
 	Delays    []string // the delay queues
 	// DeadLetters makes of dead-letter queues what can be read, with their delivery limits.
 	DeadLetters func(queues []string) []dlq.Source

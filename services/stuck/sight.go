@@ -49,6 +49,10 @@ func (l *Looker) see(ctx context.Context, waits []*Wait, before *seen) (*seen, e
 		}
 	}
 	queues := distinct(waits, func(w *Wait) string { return w.Queue })
+	if l.Broker == nil {
+		s.unread[""] = fmt.Sprintf("RabbitMQ cannot be asked: %v", l.Away)
+		return s, nil
+	}
 	if err := l.seeQueues(ctx, s, queues); err != nil {
 		return nil, err
 	}
