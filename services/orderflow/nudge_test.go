@@ -1,13 +1,16 @@
 package main_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"orderflow/pkg/broker"
 	"orderflow/pkg/devstack/devtest"
@@ -291,5 +294,45 @@ func TestNudgeWhileOrdersRun(t *testing.T) {
 	sidecar.Process.Signal(os.Interrupt)
 	if code := exitCode(sidecar.Wait()); code != 0 || strings.Contains(log.String(), "ERROR") {
 		t.Errorf("the command that goes on ended with %d\n%s", code, log)
+	}
+}
+
+// TestNudgeByTheCourseOfAQueue is without the management API, so nobody knows what a service has in hand. That an event is lost is known then only
+// when its queue has handled one that was published later.
+func TestNudgeByTheCourseOfAQueue(t *testing.T) {
+	t.Parallel()
+	const queue = "payment.order-placed"
+	s := newTale(t)
+	operator := operator{t, settings(s.env, "RABBITMQ_MANAGEMENT_URL=")}
+	var id string
+	s.with("order", func(c *client) { id = place(t, c, goodOrder("customer")).OrderID })
+	s.lose(queue, purge)
+	execute(t, s.env, `UPDATE orders.timeline SET time = time - interval '2 minutes'`) // else it could be in the hands of somebody slow
+	p := serve(t, s.env)
+	if w := operator.where(3, id, queue, "not_known"); !strings.Contains(w.Told, "without RABBITMQ_MANAGEMENT_URL") {
+		t.Errorf("%+v", w)
+	}
+	if left := operator.nudge(3, id); len(left.Nudged) > 0 || len(left.Left) != 1 {
+		t.Errorf("nudged what is not shown to be lost: %+v", left)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var placing sync.WaitGroup
+	placing.Go(func() {
+		for ctx.Err() == nil {
+			p.send(ctx, http.MethodPost, "/v1/orders", goodOrder("another"))
+			<-time.After(50 * time.Millisecond)
+		}
+	})
+	got := operator.nudge(0, id)
+	stop()
+	placing.Wait()
+	if len(got.Nudged) != 1 || !strings.Contains(got.Nudged[0].Told, "has handled what was published later") {
+		t.Errorf("%+v", got)
+	}
+	if end := follow(t, p.client, id); end.Status != "shipped" {
+		t.Errorf("it ended as %+v", end)
+	}
+	if out, said, code := call(t, operator.settings, "verify", "--wait", "30s"); code != 0 {
+		t.Errorf("verify: exit code %d\n%s%s", code, out, said)
 	}
 }
