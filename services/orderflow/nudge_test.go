@@ -254,19 +254,27 @@ func (s *tale) check(c *client) {
 	nothingLeft(s.T, s.env)
 }
 
-// TestNudgeWhileOrdersRun publishes events again that are not lost at all, by name, and beside a command that goes on: nothing is done twice.
+// TestNudgeWhileOrdersRun has a command that goes on mend what is lost, and publishes events again, by name, that are not lost at all: nothing is
+// done twice.
 func TestNudgeWhileOrdersRun(t *testing.T) {
 	t.Parallel()
 	s := newTale(t)
 	others := newProvider(t)
 	set := settings(s.env, "CARRIER_URL="+others.URL+"/carrier", "CARRIER_TIMEOUT=1m")
 	operator := operator{t, set}
+	var lost string
+	s.with("order", func(c *client) { lost = place(t, c, goodOrder("customer")).OrderID })
+	s.lose(downQueue, purge)
 	p := run(t, set, "serve")
 	sidecar, log := invoke(t.Context(), set, "nudge", "--every", "1s", "--older-than", "0s"), newJournal()
 	sidecar.Stderr = log
 	if err := sidecar.Start(); err != nil {
 		t.Fatal(err)
 	}
+	if end := follow(t, p.client, lost); end.Status != "shipped" {
+		t.Errorf("what was lost ended as %+v", end)
+	}
+	contain(t, log.String(), "lost event published again", lost)
 	var held []string
 	for range 5 {
 		o := goodOrder("customer-who-waits")

@@ -125,7 +125,7 @@ func (d diagnosis) print(w io.Writer) error {
 	if d.CancelReason != "" {
 		reason = " (" + plain(string(d.CancelReason)) + ")"
 	}
-	fmt.Fprintf(w, "order %s: %s%s, placed %s, %s ago\n\n", d.OrderID, plain(string(d.Status)), reason, moment(d.PlacedAt), ago(d.of.Age))
+	fmt.Fprintf(w, "order %s is %s%s; it was placed %s, %s ago\n\n", d.OrderID, plain(string(d.Status)), reason, moment(d.PlacedAt), ago(d.of.Age))
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for i, h := range d.Timeline {
 		after := ""
@@ -145,9 +145,9 @@ func (d diagnosis) print(w io.Writer) error {
 	for i, wait := range d.of.Waits {
 		said := ""
 		if !wait.At.IsZero() {
-			said = fmt.Sprintf(", %s ago", ago(time.Since(wait.At)))
+			said = fmt.Sprintf(" %s ago", ago(time.Since(wait.At)))
 		}
-		fmt.Fprintf(w, "\nwaits for %s to handle %s, which %s has said%s\n", wait.Queue, wait.Data.Type(), wait.Owner, said)
+		fmt.Fprintf(w, "\nwaits for %s to handle %s, said by %s%s\n", wait.Queue, wait.Data.Type(), wait.Owner, said)
 		since := ""
 		if !wait.Since.IsZero() && wait.Place != stuck.Lost {
 			since = ", since " + moment(wait.Since)
