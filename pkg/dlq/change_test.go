@@ -135,6 +135,18 @@ func TestHistory(t *testing.T) {
 	if e := entries[0]; e.MessageID != "1" || e.SentID != "1" || e.BodyHash != bodyHash(&l) || e.Type != "OrderPlaced" || time.Since(e.At).Abs() > limit {
 		t.Errorf("entry %+v", e)
 	}
+	lost := Lost{ID: event.NewID(), Type: "OrderPlaced", OrderID: "order-1", Queue: work, Body: []byte("{}")}
+	if err := history.Nudged(t.Context(), uuid.New(), []Lost{lost}); err != nil {
+		t.Fatal(err)
+	}
+	last, err := history.Last(t.Context(), []string{"1", "gone", "never", lost.ID.String()})
+	outcomes := map[string]string{}
+	for _, e := range last {
+		outcomes[e.MessageID] += e.Outcome
+	}
+	if want := map[string]string{"1": "replayed", "gone": "dropped", lost.ID.String(): "nudged"}; err != nil || !reflect.DeepEqual(outcomes, want) {
+		t.Errorf("last %v, %v; want %v", outcomes, err, want)
+	}
 	for _, sql := range []string{"DELETE FROM history", "UPDATE history SET who = 'x'", "TRUNCATE history"} {
 		if _, err := db.Exec(t.Context(), sql); err == nil || !strings.Contains(err.Error(), "only added to") {
 			t.Errorf("%s: %v", sql, err)

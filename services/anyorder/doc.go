@@ -13,6 +13,10 @@
 // as a duplicate, and there is no step of its own for it. Nor is there one for a retry through a delay queue, or a replay of a dead
 // letter: each is a delivery that comes late.
 //
+// In stories of their own, messages vanish while they wait, as when somebody purges a queue; when nothing else is left, what the rows say is
+// published again, as orderflow nudge does, by the same rules of what is needed (package stuck). All promises hold at the end of these, too, and
+// what the rows say is, at every moment, what was said.
+//
 // How many worlds there are is told by
 //
 //	go test ./services/anyorder -v -run Interleaving | grep states
@@ -24,6 +28,6 @@
 // The parts, from the inside out: gateway, carrier and stock (outside_test.go), the services' subscriptions, which do with rows in
 // memory what the real ones do with rows in Postgres (protocol_test.go), the world with its messages and steps (world_test.go),
 // what must hold always and at the end (promises_test.go), the search, which reports the shortest way to a broken promise
-// (explore_test.go), the kinds of orders (scenarios_test.go), and the walks (walk_test.go). Mutants (mutants_test.go) are protocols
+// (explore_test.go), losses and nudges (nudge_test.go), the kinds of orders (scenarios_test.go), and the walks (walk_test.go). Mutants (mutants_test.go) are protocols
 // with a well-known mistake; each shows that the search would find it, and the walks, too.
 package anyorder

@@ -27,7 +27,7 @@ func newDLQHistory() *cobra.Command {
 		Use:   "history",
 		Short: "Show what was done with dead letters, by whom",
 		Long: `Show what was done with dead letters, by whom: the newest first, a line for each call of a command and queue, or, with --order, --id
-or --run, for each message. It is kept in the database's table dlq.history, which is only added to.`,
+or --run, for each message. Which lost events were published again, by orderflow nudge, is there, too. It is kept in the database's table dlq.history, which is only added to.`,
 		Example: `  orderflow dlq history --since 24h
   orderflow dlq history --order 019a8f3e-5b7c-7d21-9a55-3f6f1c2b7a10`,
 		Args: usageArgs(cobra.NoArgs),

@@ -101,6 +101,7 @@ func (n *nudging) run(cmd *cobra.Command, args []string) (err error) {
 // goOn nudges until it is stopped. What keeps a round from being made may be over in the next.
 func (n *nudging) goOn(cmd *cobra.Command, l *stuck.Looker) error {
 	ctx := cmd.Context()
+	n.log.Info("looking for lost events", "every", n.every, "older_than", n.older)
 	for {
 		report, err := n.round(ctx, l)
 		switch {
@@ -201,15 +202,26 @@ func (r *nudged) leave(c *stuck.Case, waits []*stuck.Wait) {
 	}
 }
 
+// waitsShown is how much people are shown of what was done, and of what was not.
+const waitsShown = 20
+
 func (r nudged) print(w io.Writer, dry bool) error {
 	how := "publish again"
 	if dry {
 		how = "would publish again"
 	}
-	for _, one := range r.Nudged {
+	for i, one := range r.Nudged {
+		if i == waitsShown {
+			fmt.Fprintf(w, "and %d more, see --json\n", len(r.Nudged)-i)
+			break
+		}
 		fmt.Fprintf(w, "%s: %s %s for %s: %s\n", one.OrderID, how, one.EventType, one.Queue, plain(one.Told))
 	}
-	for _, one := range r.Left {
+	for i, one := range r.Left {
+		if i == waitsShown {
+			fmt.Fprintf(w, "and %d more, see --json\n", len(r.Left)-i)
+			break
+		}
 		fmt.Fprintf(w, "%s: left, waits for %s, %s: %s\n", one.OrderID, one.Queue, one.Place, plain(one.Told))
 		if one.Next != "" {
 			fmt.Fprintf(w, "  next: %s\n", plain(one.Next))

@@ -1,12 +1,16 @@
 package main_test
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"orderflow/pkg/broker"
 	"orderflow/pkg/devstack/devtest"
@@ -170,6 +174,7 @@ func TestNudgeMendsLosses(t *testing.T) {
 		t.Run(queue, func(t *testing.T) {
 			t.Parallel()
 			s := newTale(t)
+			all := copyAll(t, s.env)
 			before.tell(s)
 			lost := s.lose(queue, before.how)
 			if before.also != "" {
@@ -199,11 +204,34 @@ func TestNudgeMendsLosses(t *testing.T) {
 			if got := count(t, s.env, "SELECT count(*) FROM dlq.history WHERE outcome = 'nudged'"); got != len(mended) {
 				t.Errorf("the history knows of %d nudges, want %d", got, len(mended))
 			}
+			sameAgain(t, all.soFar(), mended)
 			t.Logf("%d of %d lost messages were needed, and published again", len(mended), lost)
 			if out, said, code := call(t, operator.settings, "doctor", "orders", "--older-than", "0s"); code != 0 {
 				t.Errorf("at the end: exit code %d\n%s%s", code, out, said)
 			}
 		})
+	}
+}
+
+// sameAgain checks that what was published again, of those nudges, is what was published first, but for what nobody keeps.
+func sameAgain(t *testing.T, messages []broker.Message, mended []awaited) {
+	t.Helper()
+	bodies := map[string][]string{}
+	for _, m := range messages {
+		e := unmarshal[map[string]any](t, m.Body)
+		delete(e, "causationid")
+		delete(e, "traceparent")
+		delete(e, "time")
+		text, err := json.Marshal(e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bodies[m.ID] = append(bodies[m.ID], string(text))
+	}
+	for _, w := range mended {
+		if b := bodies[w.EventID]; len(b) < 2 || len(slices.Compact(b)) > 1 {
+			t.Errorf("%s was published %d times, and not alike:\n%s", w.EventType, len(b), strings.Join(b, "\n"))
+		}
 	}
 }
 
@@ -226,19 +254,27 @@ func (s *tale) check(c *client) {
 	nothingLeft(s.T, s.env)
 }
 
-// TestNudgeWhileOrdersRun publishes events again that are not lost at all, by name, and beside a command that goes on: nothing is done twice.
+// TestNudgeWhileOrdersRun has a command that goes on mend what is lost, and publishes events again, by name, that are not lost at all: nothing is
+// done twice.
 func TestNudgeWhileOrdersRun(t *testing.T) {
 	t.Parallel()
 	s := newTale(t)
 	others := newProvider(t)
 	set := settings(s.env, "CARRIER_URL="+others.URL+"/carrier", "CARRIER_TIMEOUT=1m")
 	operator := operator{t, set}
+	var lost string
+	s.with("order", func(c *client) { lost = place(t, c, goodOrder("customer")).OrderID })
+	s.lose(downQueue, purge)
 	p := run(t, set, "serve")
 	sidecar, log := invoke(t.Context(), set, "nudge", "--every", "1s", "--older-than", "0s"), newJournal()
 	sidecar.Stderr = log
 	if err := sidecar.Start(); err != nil {
 		t.Fatal(err)
 	}
+	if end := follow(t, p.client, lost); end.Status != "shipped" {
+		t.Errorf("what was lost ended as %+v", end)
+	}
+	contain(t, log.String(), "lost event published again", lost)
 	var held []string
 	for range 5 {
 		o := goodOrder("customer-who-waits")
@@ -266,5 +302,45 @@ func TestNudgeWhileOrdersRun(t *testing.T) {
 	sidecar.Process.Signal(os.Interrupt)
 	if code := exitCode(sidecar.Wait()); code != 0 || strings.Contains(log.String(), "ERROR") {
 		t.Errorf("the command that goes on ended with %d\n%s", code, log)
+	}
+}
+
+// TestNudgeByTheCourseOfAQueue is without the management API, so nobody knows what a service has in hand. That an event is lost is known then only
+// when its queue has handled one that was published later.
+func TestNudgeByTheCourseOfAQueue(t *testing.T) {
+	t.Parallel()
+	const queue = "payment.order-placed"
+	s := newTale(t)
+	operator := operator{t, settings(s.env, "RABBITMQ_MANAGEMENT_URL=")}
+	var id string
+	s.with("order", func(c *client) { id = place(t, c, goodOrder("customer")).OrderID })
+	s.lose(queue, purge)
+	execute(t, s.env, `UPDATE orders.timeline SET time = time - interval '2 minutes'`) // else it could be in the hands of somebody slow
+	p := serve(t, s.env)
+	if w := operator.where(3, id, queue, "not_known"); !strings.Contains(w.Told, "without RABBITMQ_MANAGEMENT_URL") {
+		t.Errorf("%+v", w)
+	}
+	if left := operator.nudge(3, id); len(left.Nudged) > 0 || len(left.Left) != 1 {
+		t.Errorf("nudged what is not shown to be lost: %+v", left)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	var placing sync.WaitGroup
+	placing.Go(func() {
+		for ctx.Err() == nil {
+			p.send(ctx, http.MethodPost, "/v1/orders", goodOrder("another"))
+			<-time.After(50 * time.Millisecond)
+		}
+	})
+	got := operator.nudge(0, id)
+	stop()
+	placing.Wait()
+	if len(got.Nudged) != 1 || !strings.Contains(got.Nudged[0].Told, "has handled what was published later") {
+		t.Errorf("%+v", got)
+	}
+	if end := follow(t, p.client, id); end.Status != "shipped" {
+		t.Errorf("it ended as %+v", end)
+	}
+	if out, said, code := call(t, operator.settings, "verify", "--wait", "30s"); code != 0 {
+		t.Errorf("verify: exit code %d\n%s%s", code, out, said)
 	}
 }

@@ -57,15 +57,16 @@ func withLooker(cmd *cobra.Command, cfg config, writes bool, f func(*stuck.Looke
 	ctx := cmd.Context()
 	name := cmd.CommandPath()
 	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	b, err := broker.Open(ctx, broker.Config{URLs: cfg.AMQPURLs, Name: name, Log: log})
-	if err != nil {
-		return err
+	b, away := broker.Open(ctx, broker.Config{URLs: cfg.AMQPURLs, Name: name, Log: log})
+	if away != nil && (writes || broker.IsSetup(away) || ctx.Err() != nil) {
+		return away
 	}
-	defer b.Close()
-	l := &stuck.Looker{
-		Databases: stuck.Databases{}, Broker: b,
-		DeadLetters: func(queues []string) []dlq.Source { return sources(cmd, b, queues, false) },
-		Unacked:     func(context.Context) map[string]int { return unacked(managedQueues(cmd, b)) },
+	l := &stuck.Looker{Databases: stuck.Databases{}, Broker: b, Away: away}
+	if b != nil { // else there is much to tell all the same
+		defer b.Close()
+		l.DeadLetters = func(queues []string) []dlq.Source { return sources(cmd, b, queues, false) }
+		l.Unacked = func(context.Context) map[string]int { return unacked(managedQueues(cmd, b)) }
+		l.Delays = delayQueues(cfg, managedQueues(cmd, b))
 	}
 	d := desk{Broker: b, inboxes: dlq.Inboxes{}}
 	defer func() {
@@ -86,16 +87,6 @@ func withLooker(cmd *cobra.Command, cfg config, writes bool, f func(*stuck.Looke
 		}
 		l.Databases[s.name] = db
 	}
-	for _, delay := range cfg.RetryDelays {
-		l.Delays = append(l.Delays, broker.DelayQueue(event.Orders.Exchange, delay))
-	}
-	for _, q := range managedQueues(cmd, b) { // services may have other delays than this process
-		if broker.IsDelayQueue(event.Orders.Exchange, q.Name) {
-			l.Delays = append(l.Delays, q.Name)
-		}
-	}
-	slices.Sort(l.Delays)
-	l.Delays = slices.Compact(l.Delays)
 	if err := d.openHistory(ctx, uuid.Nil, writes); err != nil {
 		return err
 	}
@@ -104,6 +95,20 @@ func withLooker(cmd *cobra.Command, cfg config, writes bool, f func(*stuck.Looke
 		return fmt.Errorf("%w%s", err, aboutTables(err))
 	}
 	return nil
+}
+
+// delayQueues lists the delay queues: those of this configuration, and those that there are, since the services may have others.
+func delayQueues(cfg config, managed []managedQueue) (names []string) {
+	for _, delay := range cfg.RetryDelays {
+		names = append(names, broker.DelayQueue(event.Orders.Exchange, delay))
+	}
+	for _, q := range managed {
+		if broker.IsDelayQueue(event.Orders.Exchange, q.Name) {
+			names = append(names, q.Name)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 // unacked is how many messages of each queue are in consumers' hands, as far as that is told.

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"orderflow/pkg/event"
+	"orderflow/pkg/telemetry"
 	"orderflow/services/order"
 	"orderflow/services/stuck"
 )
@@ -25,6 +26,7 @@ tells how many messages are in flight. Whether a message is lost takes two looks
 
 JSON is one object:
   order_id, status, cancel_reason, placed_at, age_seconds
+  trace_id       where somebody said, when it was placed, that it belongs to a trace
   overdue        it has not ended, and is older than ORDER_DEADLINE (10m)
   stuck          somebody has to do something
   parts          the status of payment, reservation and shipment, as far as they are there
@@ -73,6 +75,7 @@ type diagnosis struct {
 	Status       order.Status       `json:"status"`
 	CancelReason event.CancelReason `json:"cancel_reason,omitzero"`
 	PlacedAt     time.Time          `json:"placed_at"`
+	TraceID      string             `json:"trace_id,omitempty"`
 	Age          float64            `json:"age_seconds"`
 	Overdue      bool               `json:"overdue"`
 	Stuck        bool               `json:"stuck"`
@@ -95,7 +98,7 @@ type happening struct {
 func diagnose(c *stuck.Case, deadline time.Duration) diagnosis {
 	d := diagnosis{
 		OrderID: c.Order.OrderID, Status: c.Order.Status, CancelReason: c.Order.CancelReason, PlacedAt: c.Order.PlacedAt.UTC(),
-		Age: c.Age.Seconds(), Overdue: c.Overdue(deadline), Stuck: c.Stuck(deadline),
+		TraceID: telemetry.TraceID(c.Order.TraceParent), Age: c.Age.Seconds(), Overdue: c.Overdue(deadline), Stuck: c.Stuck(deadline),
 		Parts: map[string]string{}, Timeline: []happening{}, Waits: []wait{}, of: c,
 	}
 	if c.Payment != nil {
@@ -125,7 +128,10 @@ func (d diagnosis) print(w io.Writer) error {
 	if d.CancelReason != "" {
 		reason = " (" + plain(string(d.CancelReason)) + ")"
 	}
-	fmt.Fprintf(w, "order %s: %s%s, placed %s, %s ago\n\n", d.OrderID, plain(string(d.Status)), reason, moment(d.PlacedAt), ago(d.of.Age))
+	fmt.Fprintf(w, "order %s is %s%s; it was placed %s, %s ago\n\n", d.OrderID, plain(string(d.Status)), reason, moment(d.PlacedAt), ago(d.of.Age))
+	if d.TraceID != "" {
+		fmt.Fprintf(w, "trace %s\n\n", d.TraceID)
+	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for i, h := range d.Timeline {
 		after := ""
@@ -145,9 +151,9 @@ func (d diagnosis) print(w io.Writer) error {
 	for i, wait := range d.of.Waits {
 		said := ""
 		if !wait.At.IsZero() {
-			said = fmt.Sprintf(", %s ago", ago(time.Since(wait.At)))
+			said = fmt.Sprintf(" %s ago", ago(time.Since(wait.At)))
 		}
-		fmt.Fprintf(w, "\nwaits for %s to handle %s, which %s has said%s\n", wait.Queue, wait.Data.Type(), wait.Owner, said)
+		fmt.Fprintf(w, "\nwaits for %s to handle %s, said by %s%s\n", wait.Queue, wait.Data.Type(), wait.Owner, said)
 		since := ""
 		if !wait.Since.IsZero() && wait.Place != stuck.Lost {
 			since = ", since " + moment(wait.Since)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -101,6 +102,16 @@ func TestDoctorOrder(t *testing.T) {
 	stays := place(t, p.client, goodOrder("customer")).OrderID
 	if w := operator.where(0, stays, queue, "outbox"); !strings.Contains(w.Next, "orderflow topology payment") {
 		t.Errorf("%+v", w)
+	}
+	away := append(slices.Clone(operator.settings), "AMQP_URL="+changed(t, s.env.AMQPURL, on("127.0.0.1:1")))
+	if out, said, code := call(t, away, "doctor", "order", stays); code != 0 || !strings.Contains(out, "in the outbox of order") {
+		t.Errorf("without RabbitMQ: exit code %d\n%s%s", code, out, said)
+	}
+	if out, said, code := call(t, away, "doctor", "order", id); code != 3 || !strings.Contains(out, "RabbitMQ cannot be asked: connect to RabbitMQ at 127.0.0.1:1") {
+		t.Errorf("without RabbitMQ: exit code %d\n%s%s", code, out, said)
+	}
+	if out, said, code := call(t, away, "nudge", id); code != 1 {
+		t.Errorf("without RabbitMQ: exit code %d\n%s%s", code, out, said)
 	}
 	execute(t, s.env, `UPDATE orders.outbox SET created_at = created_at - interval '1 minute'`)
 	operator.where(3, stays, queue, "outbox")

@@ -19,7 +19,10 @@
 // hands, or does not exist; or because Q, which hands out messages in their order, has handled one that was made after the first look, and so
 // published after this one. The inbox is asked last. Where that cannot be shown, nobody is told that something is lost.
 //
-// To be wrong would do no harm: what is published again has its old id, and who has handled it drops it. That any two losses in the story of an
+// A message that RabbitMQ itself has just taken out of one queue for another, since it has expired or was delivered too often, is in no count for a
+// moment; where the other queue does not exist, until it does. It may be taken for lost then.
+//
+// To be wrong does no harm: what is published again has its old id, and who has handled it drops it. That any two losses in the story of an
 // order are mended like this is proved, by trying all of them, in package anyorder.
 //
 // The parts: what was said (record.go), which is pure, read from the services' tables (read.go); what is seen in the broker and the outboxes

@@ -36,7 +36,8 @@ type Wait struct {
 	// Still tells that it does not go on by itself.
 	Still bool
 
-	calling bool // the service asks another system because of it
+	calling bool   // the service asks another system because of it
+	trace   string // that its order belongs to, as W3C trace context, or ""
 }
 
 // settleTime is how long things may take that go on by themselves.

@@ -24,7 +24,8 @@ type Queue struct {
 type Looker struct {
 	Databases Databases
 	Queues    []Queue
-	Broker    *broker.Broker
+	Broker    *broker.Broker // nil: it cannot be reached, for the reason Away
+	Away      error
 	Delays    []string // the delay queues
 	// DeadLetters makes of dead-letter queues what can be read, with their delivery limits.
 	DeadLetters func(queues []string) []dlq.Source
@@ -125,7 +126,7 @@ func (l *Looker) waitsOf(r *Record) (waits []*Wait) {
 			if !slices.Contains(q.Events, word.Data.Type()) || r.Order.Status.Ended() && q.Service == order.Name {
 				continue
 			}
-			w := &Wait{Word: word, Queue: q.Queue, Service: q.Service, calling: r.calling(word)}
+			w := &Wait{Word: word, Queue: q.Queue, Service: q.Service, calling: r.calling(word), trace: r.Order.TraceParent}
 			switch known := word.ID != uuid.Nil; {
 			case known && !l.memories[q.Queue].Forgot(word.ID):
 			case r.followed(word, q.Service):

@@ -14,9 +14,11 @@ import (
 	"orderflow/pkg/flow"
 )
 
-// Event is the event of a word, as it was said but for its cause, which nobody keeps.
-func (w Word) Event() *event.Event {
-	return &event.Event{ID: w.ID, Source: w.Owner, Time: w.At.UTC(), CorrelationID: w.Data.Subject().String(), Data: w.Data}
+// Event is the event that is waited for, as it was said but for its cause, which nobody keeps. In a trace it hangs below its order's request.
+func (w *Wait) Event() *event.Event {
+	return &event.Event{
+		ID: w.ID, Source: w.Owner, Time: w.At.UTC(), CorrelationID: w.Data.Subject().String(), TraceParent: w.trace, Data: w.Data,
+	}
 }
 
 // Nudge has the services publish the events of waits again, each once, with their old ids, and writes that into the history first.

@@ -49,6 +49,10 @@ func (l *Looker) see(ctx context.Context, waits []*Wait, before *seen) (*seen, e
 		}
 	}
 	queues := distinct(waits, func(w *Wait) string { return w.Queue })
+	if l.Broker == nil {
+		s.unread[""] = fmt.Sprintf("RabbitMQ cannot be asked: %v", l.Away)
+		return s, nil
+	}
 	if err := l.seeQueues(ctx, s, queues); err != nil {
 		return nil, err
 	}
@@ -107,14 +111,11 @@ func (l *Looker) seeDelayed(ctx context.Context, s *seen, wanted map[uuid.UUID]b
 	total := 0
 	var filled []string
 	for _, name := range l.Delays {
-		depth, err := l.Broker.Depth(ctx, name)
-		if errors.Is(err, broker.ErrNoQueue) {
-			continue
-		}
+		depth, held, err := l.depth(ctx, name)
 		if err != nil {
 			return err
 		}
-		if total += depth; depth > 0 {
+		if total += depth; depth > 0 || held {
 			filled = append(filled, name)
 		}
 	}
@@ -140,11 +141,11 @@ func (l *Looker) seeDead(ctx context.Context, s *seen, queues []string, wanted m
 	var filled []string
 	for _, q := range queues {
 		name := broker.DeadLetterQueue(q)
-		depth, err := l.Broker.Depth(ctx, name)
-		if err != nil && !errors.Is(err, broker.ErrNoQueue) {
+		depth, held, err := l.depth(ctx, name)
+		if err != nil {
 			return err
 		}
-		if depth > 0 {
+		if depth > 0 || held {
 			filled = append(filled, name)
 		}
 	}
@@ -164,6 +165,17 @@ func (l *Looker) seeDead(ctx context.Context, s *seen, queues []string, wanted m
 		}
 	}
 	return nil
+}
+
+// depth tells how many messages wait in a queue, and whether another command is at work on it, which may hold more. What is not there is empty.
+func (l *Looker) depth(ctx context.Context, name string) (depth int, held bool, err error) {
+	if depth, err = l.Broker.Depth(ctx, name); errors.Is(err, broker.ErrNoQueue) {
+		return 0, false, nil
+	}
+	if err == nil {
+		held, err = l.Broker.Exists(ctx, broker.ClaimQueue(name))
+	}
+	return depth, held, err
 }
 
 // couldNot notes why a queue was not looked through, where that is no reason to give up.
