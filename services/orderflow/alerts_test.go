@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -48,6 +49,7 @@ func TestAlerts(t *testing.T) {
 		"BreakerOpen gateway", "OutboxOld order", "OrdersOverdue", "OrdersRefused", "RequestsRefused busy",
 		"DeadLetters order.progress invalid_message", "DeadLettersWaiting order.progress.dlq", "RequestsFail /v1/shipments",
 		"RabbitMQAlarm memory")
+	f.drawn()
 
 	f.control("set_vm_memory_high_watermark", "0.4")
 	unlock()
@@ -246,6 +248,25 @@ func (f *faulty) control(args ...string) {
 	f.t.Helper()
 	if out, err := f.Control(args...); err != nil {
 		f.t.Fatalf("%v: %s", err, out)
+	}
+}
+
+// drawn sees that every panel of the dashboard has something to show, but for those of Postgres, of which nobody tells here, and those
+// that show only what is more than nothing.
+func (f *faulty) drawn() {
+	f.t.Helper()
+	for _, p := range dashboard(f.t) {
+		for _, target := range p.Targets {
+			expression := filled.Replace(target.Expr)
+			a := f.prometheus.call(f.t, http.MethodGet, "/api/v1/query?query="+url.QueryEscape(expression), nil)
+			found := unmarshal[struct {
+				Data struct{ Result []json.RawMessage }
+			}](f.t, a.body)
+			none := strings.Contains(expression, "pg_") || strings.HasSuffix(expression, "> 0")
+			if a.status != http.StatusOK || len(found.Data.Result) == 0 && !none {
+				f.t.Errorf("%s: nothing to show for %s: %s", p.Title, expression, a)
+			}
+		}
 	}
 }
 
