@@ -149,6 +149,21 @@ for queue in "${queues[@]}"; do
 done
 expect 'replays in the history' "${#queues[@]}" "$(dlq history --json | jq '[.runs[].messages] | add')"
 
+echo '# where an order is, and what was lost'
+wrong() { as topology doctor --json | jq -c '[.findings[] | select(.status == "wrong" or .status == "not known") | "\(.check): \(.seen)"]'; }
+becomes 'the doctor finds nothing wrong' '[]' wrong
+docker compose stop inventory >/dev/null 2>&1
+lost=$(place "full-$run" pm_ok 10115)
+becomes 'an order that nobody reserves' 'paid' order "$lost"
+manage -X DELETE "$ui/api/queues/orderflow/inventory.payment-processed/contents"
+docker compose start inventory >/dev/null 2>&1
+docker compose up --wait --no-build inventory >/dev/null 2>&1
+where() { as topology doctor order "$lost" --json | jq -r '[.waits[] | "\(.place) \(.queue)"] | join(", ")'; }
+becomes 'it waits for what was lost' 'lost inventory.payment-processed' where
+refused 'operator nudges' 'permission denied' as topology nudge "$lost"
+expect 'nudged' 1 "$(as nudge nudge "$lost" --json | jq .nudged)"
+becomes 'and it goes on' 'shipped' order "$lost"
+
 echo '# addresses and rights'
 expect 'reached from outside' '127.0.0.1:15672 127.0.0.1:8080' "$(docker compose ps --format json |
   jq -rs '[.[] | if type == "array" then .[] else . end | .Publishers[]? | select(.PublishedPort > 0) | "\(.URL):\(.PublishedPort)"] | sort | join(" ")')"

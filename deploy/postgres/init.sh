@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs once, when the database's volume is made: a role and a schema of its own for each service, named as the
-# service (schema orders: ORDER is a reserved word), and `operator`, which may read everything and change nothing but
-# the history of what it does with dead letters, in the schema dlq.
+# service (schema orders: ORDER is a reserved word), `operator`, which may read everything and change nothing but the
+# history of what it does with dead letters, in the schema dlq, and `nudge`, which may what all of them may.
 set -eu
 
 psql -v ON_ERROR_STOP=1 --no-psqlrc -U "${POSTGRES_USER:-postgres}" -d "$POSTGRES_DB" <<'SQL'
@@ -36,4 +36,8 @@ ALTER DEFAULT PRIVILEGES FOR ROLE "order" IN SCHEMA orders GRANT SELECT ON TABLE
 ALTER DEFAULT PRIVILEGES FOR ROLE payment IN SCHEMA payment GRANT SELECT ON TABLES TO operator;
 ALTER DEFAULT PRIVILEGES FOR ROLE inventory IN SCHEMA inventory GRANT SELECT ON TABLES TO operator;
 ALTER DEFAULT PRIVILEGES FOR ROLE shipping IN SCHEMA shipping GRANT SELECT ON TABLES TO operator;
+
+-- Who nudges writes into the services' outboxes, and into the operator's history.
+CREATE ROLE nudge LOGIN PASSWORD :'operator' IN ROLE "order", payment, inventory, shipping, operator;
+ALTER DEFAULT PRIVILEGES FOR ROLE nudge IN SCHEMA dlq GRANT ALL ON TABLES TO operator;
 SQL
