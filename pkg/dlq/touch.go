@@ -94,11 +94,8 @@ func (w *task) beginSpan(h *held) trace.Span {
 	if w.Tracer == nil || parent == "" {
 		return nil
 	}
-	span := telemetry.Under(w.Tracer, parent, w.Do.Name+" "+h.outcome.Target, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
-		attribute.String("messaging.system", "rabbitmq"), attribute.String("messaging.operation.type", "send"),
-		attribute.String("messaging.operation.name", w.Do.Name), attribute.String("messaging.destination.name", h.outcome.Target),
-		attribute.String("messaging.message.id", h.copy.ID), attribute.String("orderflow.replay_id", w.id),
-	))
+	span := telemetry.Under(w.Tracer, parent, w.Do.Name+" "+h.outcome.Target, trace.WithSpanKind(trace.SpanKindProducer),
+		telemetry.Message("send", w.Do.Name, h.outcome.Target, h.copy.ID, attribute.String("orderflow.replay_id", w.id)))
 	if span != nil {
 		h.copy.Headers[telemetry.HeaderTraceParent] = telemetry.TraceParent(span)
 	}

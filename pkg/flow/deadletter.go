@@ -116,7 +116,7 @@ func Attempts(headers map[string]any) int64 {
 func (w *worker) passedOn(j *job, copied broker.Message) {
 	metrics := w.service.cfg.Metrics
 	log := w.service.cfg.Log.With("queue", w.Queue, "event_id", j.delivery.ID, "order_id", j.subject(),
-		"trace_id", telemetry.TraceID(j.traceParent()), "attempts", copied.Headers[HeaderAttempts], "error", j.err)
+		"trace_id", telemetry.TraceID(j.traceParent()), "attempts", copied.Headers[HeaderAttempts], "error", fitting(telemetry.Redact(j.err)))
 	telemetry.End(j.passing, nil)
 	if cause, dead := copied.Headers[HeaderReason].(string); dead {
 		metrics.deadLetters.WithLabelValues(w.Queue, cause).Inc()
@@ -138,10 +138,9 @@ func (j *job) subject() string {
 }
 
 // errorText is an error as a header can carry it.
-func errorText(err error) string {
-	text := err.Error()
-	if len(text) > maxError {
-		text = text[:maxError]
-	}
-	return strings.ToValidUTF8(text, "�")
+func errorText(err error) string { return fitting(err.Error()) }
+
+// fitting is a text that is not too long for a header, or a line of the log.
+func fitting(text string) string {
+	return strings.ToValidUTF8(text[:min(len(text), maxError)], "\uFFFD")
 }

@@ -80,7 +80,7 @@ func guarded[T any](ctx context.Context, g *Guard, f func(context.Context) (T, e
 			return nil, fmt.Errorf("%s did not answer within %s", g.name, g.timeout)
 		}
 		// Its text alone, which Classify knows nothing of.
-		return nil, telemetry.Private(errors.New(g.name+": "+err.Error()), telemetry.PrivatePart(err))
+		return nil, telemetry.Private(errors.New(g.name+": "+err.Error()), g.name+": "+telemetry.Redact(err))
 	})
 	if errors.Is(err, gobreaker.ErrOpenState) || errors.Is(err, gobreaker.ErrTooManyRequests) {
 		err = Unavailable(fmt.Errorf("%s: %w", g.name, err))

@@ -67,7 +67,9 @@ func (o *outbox) add(tx *postgres.Tx, events []*event.Event) ([]broker.Message, 
 	for i, e := range events {
 		span := o.beginSpan(e.ID, e.Type(), e.TraceParent)
 		if span != nil {
-			e.TraceParent = telemetry.TraceParent(span)
+			sent := *e // the transaction may fail, and be tried again
+			sent.TraceParent = telemetry.TraceParent(span)
+			e = &sent
 			tx.OnCommit(func() { o.sending.Store(e.ID.String(), span) })
 		}
 		body, err := o.catalog.Encode(e)

@@ -23,8 +23,6 @@ import (
 //	   └─ send orders.retry.1s                           where it has failed
 //	      └─ process payment.order-placed …
 
-const rabbitmq = "rabbitmq"
-
 // beginSpan begins the span of a job whose message belongs to a trace that is recorded. A message that comes again carries in its header where it
 // comes from; its body says only where the event was born.
 func (w *worker) beginSpan(j *job) {
@@ -33,14 +31,11 @@ func (w *worker) beginSpan(j *job) {
 		return
 	}
 	d := j.delivery
-	j.span = telemetry.Under(w.service.cfg.Tracer, parent, "process "+w.Queue, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
-		attribute.String("messaging.system", rabbitmq), attribute.String("messaging.operation.type", "process"),
-		attribute.String("messaging.operation.name", "process"),
-		attribute.String("messaging.destination.name", d.Exchange+":"+d.RoutingKey+":"+w.Queue),
-		attribute.String("messaging.message.id", d.ID), attribute.String("messaging.message.conversation_id", d.CorrelationID),
-		attribute.Int("messaging.message.body.size", len(d.Body)), attribute.String("orderflow.event", d.Type),
-		attribute.Int64("orderflow.attempt", Attempts(d.Headers)+1), attribute.Bool("orderflow.redelivered", d.Redelivered),
-	))
+	j.span = telemetry.Under(w.service.cfg.Tracer, parent, "process "+w.Queue, trace.WithSpanKind(trace.SpanKindConsumer),
+		telemetry.Message("process", "process", d.Exchange+":"+d.RoutingKey+":"+w.Queue, d.ID,
+			telemetry.Text("messaging.message.conversation_id", d.CorrelationID), attribute.Int("messaging.message.body.size", len(d.Body)),
+			telemetry.Text("orderflow.event", d.Type), attribute.Int64("orderflow.attempt", Attempts(d.Headers)+1),
+			attribute.Bool("orderflow.redelivered", d.Redelivered)))
 	if j.span != nil && j.event != nil {
 		j.event.TraceParent = telemetry.TraceParent(j.span)
 	}
@@ -88,7 +83,7 @@ func tell(jobs []*job, what string, err error) {
 		}
 		var why []attribute.KeyValue
 		if err != nil {
-			why = append(why, attribute.String("error", telemetry.Redact(err)))
+			why = append(why, telemetry.Text("error", telemetry.Redact(err)))
 		}
 		telemetry.Event(j.span, what, why...)
 	}
@@ -112,15 +107,12 @@ func (w *worker) beginPassing(j *job, copied *broker.Message) {
 	if j.span == nil {
 		return
 	}
-	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
-		attribute.String("messaging.system", rabbitmq), attribute.String("messaging.operation.type", "send"),
-		attribute.String("messaging.operation.name", "send"), attribute.String("messaging.destination.name", copied.Exchange),
-		attribute.String("messaging.message.id", copied.ID), attribute.String("orderflow.error", telemetry.Redact(j.err)),
-	)}
+	why := []attribute.KeyValue{telemetry.Text("orderflow.error", telemetry.Redact(j.err))}
 	if reason, dead := copied.Headers[HeaderReason].(string); dead {
-		options = append(options, trace.WithAttributes(attribute.String("orderflow.reason", reason)))
+		why = append(why, attribute.String("orderflow.reason", reason))
 	}
-	_, j.passing = telemetry.Start(j.within(context.Background()), "send "+copied.Exchange, options...)
+	_, j.passing = telemetry.Start(j.within(context.Background()), "send "+copied.Exchange, trace.WithSpanKind(trace.SpanKindProducer),
+		telemetry.Message("send", "send", copied.Exchange, copied.ID, why...))
 	copied.Headers[telemetry.HeaderTraceParent] = telemetry.TraceParent(j.passing)
 }
 
@@ -141,12 +133,9 @@ func (o *outbox) beginSpan(id uuid.UUID, t event.Type, parent string) trace.Span
 		return nil
 	}
 	destination := o.catalog.Exchange + ":" + kind.RoutingKey
-	return telemetry.Under(o.tracer, parent, "send "+destination, trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
-		attribute.String("messaging.system", rabbitmq), attribute.String("messaging.operation.type", "send"),
-		attribute.String("messaging.operation.name", "send"), attribute.String("messaging.destination.name", destination),
-		attribute.String("messaging.rabbitmq.destination.routing_key", kind.RoutingKey),
-		attribute.String("messaging.message.id", id.String()), attribute.String("orderflow.event", string(t)),
-	))
+	return telemetry.Under(o.tracer, parent, "send "+destination, trace.WithSpanKind(trace.SpanKindProducer),
+		telemetry.Message("send", "send", destination, id.String(),
+			attribute.String("messaging.rabbitmq.destination.routing_key", kind.RoutingKey), attribute.String("orderflow.event", string(t))))
 }
 
 // endSpan ends the span of sending an event, if it has one.

@@ -47,9 +47,9 @@ func Post(ctx context.Context, client *http.Client, url, key string, in, out any
 	case slices.Contains(expected, response.StatusCode):
 		return response.StatusCode, nil // the status says what is to be known
 	case response.StatusCode/100 != 2:
-		told := fmt.Sprintf("%.200s", answer) // which may repeat what it was asked
-		return response.StatusCode, telemetry.Private(
-			fmt.Errorf("POST %s: status %d: %s", request.URL.Redacted(), response.StatusCode, told), told)
+		public := fmt.Sprintf("POST %s: status %d", request.URL.Redacted(), response.StatusCode)
+		// The answer may repeat what it was asked.
+		return response.StatusCode, telemetry.Private(fmt.Errorf("%s: %.200s", public, answer), public+": (answer not shown)")
 	case err != nil:
 		return response.StatusCode, fmt.Errorf("POST %s: the answer is not the JSON that was expected: %w", request.URL.Redacted(), err)
 	}

@@ -47,27 +47,32 @@ func describe(c echo.Context, span trace.Span, err error) {
 		status = problemOf(err).Status
 	}
 	span.SetAttributes(
-		attribute.String("http.request.method", r.Method), attribute.String("http.route", c.Path()), attribute.String("url.path", r.URL.Path),
+		attribute.String("http.request.method", r.Method), attribute.String("http.route", c.Path()), telemetry.Text("url.path", r.URL.EscapedPath()),
 		attribute.Int("http.response.status_code", status),
 	)
 	if caller := CallerOf(c).Name; caller != "" {
-		span.SetAttributes(attribute.String("enduser.id", caller))
+		span.SetAttributes(telemetry.Text("enduser.id", caller))
 	}
 	if status >= http.StatusInternalServerError {
 		span.SetStatus(codes.Error, http.StatusText(status))
 	}
 }
 
-// TraceParent returns the trace that the request belongs to, as W3C trace context, or "". Where this process does not record it, that is what the
-// client says.
+// TraceParent returns the trace that the request belongs to, as W3C trace context, or "". Where this process makes no spans, that is what the client
+// says; where it does, and has decided not to record the request, it is told on as one that nobody records.
 func TraceParent(c echo.Context) string {
-	if own := telemetry.TraceParent(trace.SpanFromContext(c.Request().Context())); own != "" {
+	span := trace.SpanFromContext(c.Request().Context())
+	if own := telemetry.TraceParent(span); own != "" {
 		return own
 	}
-	if given := c.Request().Header.Get(telemetry.HeaderTraceParent); telemetry.Valid(given) {
-		return given
+	given := c.Request().Header.Get(telemetry.HeaderTraceParent)
+	switch {
+	case !telemetry.Valid(given):
+		return ""
+	case span.SpanContext().IsValid():
+		return telemetry.Unsampled(given)
 	}
-	return ""
+	return given
 }
 
 // traceCall lets another system go on with the trace of ctx, and returns what describes its answer.

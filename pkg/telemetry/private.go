@@ -1,39 +1,43 @@
 package telemetry
 
 import (
-	"errors"
 	"strings"
 )
 
-// Private is err, of whose text one part may hold what is nobody's business but theirs who may see the order: what another system has answered. The
-// part stays in the error, and so with the message that failed; logs and spans go without it, see [Redact].
-func Private(err error, part string) error {
-	if part == "" {
-		return err
-	}
-	return &private{err, part}
-}
+// Private is err, whose text may hold what is nobody's business but theirs who may see the order: what another system has answered. It stays in the
+// error, and so with the message that failed; logs and spans have public in its place, see [Redact].
+func Private(err error, public string) error { return &private{err, public} }
 
 type private struct {
 	error
-	part string
+	public string
 }
 
 func (p *private) Unwrap() error { return p.error }
 
-// PrivatePart is the part of err that is private; "" where none is.
-func PrivatePart(err error) string {
-	if p, is := errors.AsType[*private](err); is {
-		return p.part
+// Redact is the text of err with that in place of what is private in it which may be told.
+func Redact(err error) string {
+	text := err.Error()
+	for _, p := range privates(err, nil) {
+		if !strings.Contains(text, p.Error()) { // who wrapped it has cut it, or written it otherwise
+			return p.public
+		}
+		text = strings.ReplaceAll(text, p.Error(), p.public)
 	}
-	return ""
+	return text
 }
 
-// Redact is the text of err without its private part.
-func Redact(err error) string {
-	part := PrivatePart(err)
-	if part == "" {
-		return err.Error()
+// privates adds to found what is private in err; what is below that is within it.
+func privates(err error, found []*private) []*private {
+	switch e := err.(type) {
+	case *private:
+		return append(found, e)
+	case interface{ Unwrap() error }:
+		return privates(e.Unwrap(), found)
+	case interface{ Unwrap() []error }:
+		for _, one := range e.Unwrap() {
+			found = privates(one, found)
+		}
 	}
-	return strings.ReplaceAll(err.Error(), part, "(not shown)")
+	return found
 }

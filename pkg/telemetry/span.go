@@ -57,6 +57,9 @@ func TraceID(text string) string {
 	return text[3:35]
 }
 
+// Unsampled is a W3C trace context as it is where nobody records it.
+func Unsampled(valid string) string { return valid[:53] + "00" }
+
 // TraceParent is a span's context as W3C trace context; "" where the span is not recorded.
 func TraceParent(span trace.Span) string {
 	if !recorded(span) {
@@ -141,14 +144,14 @@ func Start(ctx context.Context, name string, options ...trace.SpanStartOption) (
 func Name(ctx context.Context, name, key string) {
 	if span := trace.SpanFromContext(ctx); span.IsRecording() {
 		span.SetName(name)
-		span.SetAttributes(attribute.String("orderflow.idempotency_key", key))
+		span.SetAttributes(Text("orderflow.idempotency_key", key))
 	}
 }
 
 // Fail notes on a span, if there is one, that what it stands for has failed.
 func Fail(span trace.Span, err error) {
 	if recorded(span) && err != nil {
-		span.SetStatus(codes.Error, Redact(err))
+		span.SetStatus(codes.Error, clean(Redact(err)))
 	}
 }
 
@@ -158,6 +161,22 @@ func End(span trace.Span, err error) {
 		Fail(span, err)
 		span.End()
 	}
+}
+
+// most is how long a text of a span may be, in bytes.
+const most = 1000
+
+// clean makes a text fit for a span. One that is not UTF-8 would cost all spans that are exported together with it.
+func clean(text string) string { return strings.ToValidUTF8(text[:min(len(text), most)], "\uFFFD") }
+
+// Text is an attribute of a span whose value comes from others.
+func Text(key, value string) attribute.KeyValue { return attribute.String(key, clean(value)) }
+
+// Message describes a message that is sent or processed, by OpenTelemetry's conventions.
+func Message(operation, name, destination, id string, more ...attribute.KeyValue) trace.SpanStartOption {
+	return trace.WithAttributes(append(more,
+		attribute.String("messaging.system", "rabbitmq"), attribute.String("messaging.operation.type", operation),
+		attribute.String("messaging.operation.name", name), Text("messaging.destination.name", destination), Text("messaging.message.id", id))...)
 }
 
 // Event notes on a span, if there is one, that something has happened meanwhile.

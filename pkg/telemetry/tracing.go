@@ -41,7 +41,8 @@ type Tracing struct {
 // tellExportEvery is how often it is told that spans cannot be exported, at most.
 const tellExportEvery = time.Minute
 
-// OpenTracing begins to export spans. It does not connect: a receiver that is away costs spans, which is told, and nothing else.
+// OpenTracing begins to export spans. It does not connect: a receiver that is away costs spans, which is told, and nothing else. Where there are more
+// than can be exported, those are left out that find no place in the queue (OTEL_BSP_MAX_QUEUE_SIZE).
 func OpenTracing(ctx context.Context, cfg TraceConfig) (*Tracing, error) {
 	t := &Tracing{cfg: cfg}
 	if cfg.Endpoint == "" {
@@ -77,7 +78,9 @@ func (t *Tracing) Tracer(service string) trace.Tracer {
 	if err != nil {
 		t.cfg.Log.Warn("traces tell less of where they come from", "error", err)
 	}
-	return sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(t.processor), sdktrace.WithResource(described),
+	limits := sdktrace.NewSpanLimits()
+	limits.AttributeValueLengthLimit = most
+	return sdktrace.NewTracerProvider(sdktrace.WithRawSpanLimits(limits), sdktrace.WithSpanProcessor(t.processor), sdktrace.WithResource(described),
 		sdktrace.WithSampler(newSampler(t.cfg))).Tracer(scope)
 }
 

@@ -176,6 +176,7 @@ func (a api) cancel(c echo.Context) error {
 		}
 		update(tx, map[uuid.UUID]*Order{id: o})
 		events := []*event.Event{firstEvent(*o, now, wish)}
+		events[0].TraceParent = cmp.Or(o.TraceParent, httpapi.TraceParent(c))
 		if inTrace = telemetry.Join(ctx, o.TraceParent, "cancel order"); inTrace != nil {
 			events[0].TraceParent = telemetry.TraceParent(inTrace)
 		}

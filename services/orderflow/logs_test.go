@@ -156,7 +156,7 @@ func TestPrivateLogs(t *testing.T) {
 		}
 		return nil
 	})
-	if log := p.log.String(); strings.Count(log, `"msg":"dead-lettered"`) != len(bodies)+1 || !strings.Contains(log, "(not shown)") {
+	if log := p.log.String(); strings.Count(log, `"msg":"dead-lettered"`) != len(bodies)+1 || !strings.Contains(log, "(answer not shown)") {
 		t.Errorf("%d dead letters, and the log says\n%s", len(bodies)+1, log)
 	}
 	keepsSilent(t, p.settings, p.log.String())
