@@ -38,6 +38,17 @@ func keepsSilent(t testing.TB, settings []string, log string) {
 	}
 }
 
+// logged is the lines of the log among what a command says. What it shows to who has asked for it, such as the letter that is to be edited, is none.
+func logged(said string) string {
+	var log strings.Builder
+	for line := range strings.Lines(said) {
+		if strings.Contains(line, "level=") || strings.Contains(line, `"level":`) {
+			log.WriteString(line)
+		}
+	}
+	return log.String()
+}
+
 // TestQuietLogs: orders that go as they should, or as they may, are no news to an operator; a message that fails is, once for each time, with ids.
 func TestQuietLogs(t *testing.T) {
 	t.Parallel()

@@ -54,7 +54,7 @@ func call(t testing.TB, settings []string, args ...string) (stdout, stderr strin
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	code = exitCode(cmd.Run())
-	keepsSilent(t, settings, errs.String())
+	keepsSilent(t, settings, logged(errs.String()))
 	return out.String(), errs.String(), code
 }
 
