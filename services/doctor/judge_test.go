@@ -41,6 +41,11 @@ func named(all []management.Queue, name string) *management.Queue {
 	return &all[slices.IndexFunc(all, func(q management.Queue) bool { return q.Name == name })]
 }
 
+func (f *facts) exchange(name string) *exchange {
+	all := f.broker.api.exchanges.value
+	return &all[slices.IndexFunc(all, func(x exchange) bool { return x.Name == name })]
+}
+
 func (f *facts) node() *node { return &f.broker.api.nodes.value[0] }
 
 func (f *facts) server() *server { return &f.db.server.value }
@@ -56,7 +61,7 @@ func sound() *facts {
 	m.permissions.value = []permission{{User: "services", Configure: "^$", Write: `^orders\.|\.dlx$`, Read: ".*"}}
 	for _, x := range p.exchanges {
 		a.exchanges[x.Name] = answer[bool]{value: true}
-		m.exchanges.value = append(m.exchanges.value, exchange{x.Name, x.Kind, true})
+		m.exchanges.value = append(m.exchanges.value, exchange{Name: x.Name, Type: x.Kind, Durable: true})
 	}
 	for _, q := range p.queues {
 		arguments := map[string]any{}
@@ -176,8 +181,19 @@ func TestJudges(t *testing.T) {
 		"policy: strategy":                 {func(f *facts) { say(f, work, "dead-letter-strategy", "at-most-once") }, nil},
 		"policy: exchange of a DLQ":        {func(f *facts) { say(f, dead, "dead-letter-exchange", "x") }, []string{`policies warning policy p sends what leaves payment.order-placed.dlq to exchange "x"`}},
 		"policy: exchange of a work":       {func(f *facts) { say(f, work, "dead-letter-exchange", "x") }, nil},
-		"policy: unlimited":                {func(f *facts) { say(f, dead, "delivery-limit", -1.0) }, nil},
-		"policy that nobody knows":         {func(f *facts) { f.queue(work).Policy = "p"; f.broker.api.policies.err = refused }, []string{"policies not known policy p applies to queue payment.order-placed"}},
+		"exchange with another exchange": {func(f *facts) {
+			f.exchange("orders.events").Arguments = map[string]any{"alternate-exchange": "unrouted"}
+		}, []string{
+			"exchanges wrong exchange orders.events has alternate-exchange unrouted, and is declared without"}},
+		"internal exchange": {func(f *facts) { f.exchange("payment.order-placed.dlx").Internal = true }, []string{"exchanges wrong exchange payment.order-placed.dlx is internal"}},
+		"policy: alternate exchange": {func(f *facts) {
+			f.exchange("orders.events").Policy, f.exchange(delay).Policy, f.exchange("payment.order-placed.dlx").Policy = "p", "p", "q"
+			f.broker.api.policies.value = []management.Policy{{Name: "p", Definition: map[string]any{"alternate-exchange": "unrouted"}}, {Name: "q", Definition: map[string]any{"max-length": 5.0}}}
+		}, []string{`policies wrong policy p sends what exchange orders.events has no queue for to exchange "unrouted"`, "policies wrong policy p sends what exchange orders.retry.1s"}},
+		"policy of an exchange that nobody knows": {func(f *facts) { f.exchange("orders.events").Policy = "p"; f.broker.api.policies.err = refused }, []string{
+			"policies not known policy p applies to exchange orders.events"}},
+		"policy: unlimited":        {func(f *facts) { say(f, dead, "delivery-limit", -1.0) }, nil},
+		"policy that nobody knows": {func(f *facts) { f.queue(work).Policy = "p"; f.broker.api.policies.err = refused }, []string{"policies not known policy p applies to queue payment.order-placed"}},
 		"two policies, the lowest counts": {func(f *facts) {
 			q := f.queue(dead)
 			q.Policy, q.OperatorPolicy = "p", "o"

@@ -52,9 +52,12 @@ type node struct {
 }
 
 type exchange struct {
-	Name    string
-	Type    string
-	Durable bool
+	Name      string
+	Type      string
+	Durable   bool
+	Internal  bool // takes nothing from publishers
+	Arguments map[string]any
+	Policy    string // its name
 }
 
 type binding struct {
