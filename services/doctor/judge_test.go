@@ -229,10 +229,10 @@ func TestJudges(t *testing.T) {
 			f.broker.api.consumers.value, f.broker.api.connections.value = f.broker.api.consumers.value[:1], nil
 			f.broker.amqp.queues[work] = answer[depth]{}
 		}, []string{"consumers wrong nobody takes messages from payment.order-placed: service payment does not run"}},
-		"resting service": {func(f *facts) {
+		"service that cannot consume": {func(f *facts) {
 			f.broker.api.consumers.value = f.broker.api.consumers.value[:1]
 			f.broker.amqp.queues[work] = answer[depth]{}
-		}, []string{"consumers warning nobody takes messages from payment.order-placed, but service payment is connected"}},
+		}, []string{"consumers wrong service payment is connected, and nobody takes messages from payment.order-placed"}},
 		"consumer that is not listed yet": {func(f *facts) { f.broker.api.consumers.value = nil }, nil},
 		"thief alone": {func(f *facts) { f.broker.api.consumers.value[1].Tag = "x"; f.broker.api.connections.value = nil }, []string{
 			"consumers wrong nobody takes messages from payment.order-placed: service payment does not run", `consumers wrong a foreign consumer takes messages away from payment.order-placed: tag "x"`}},
