@@ -1,8 +1,10 @@
 package doctor
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -152,6 +154,7 @@ func TestJudges(t *testing.T) {
 		"memory alarm":       {func(f *facts) { f.node().MemoryAlarm = true }, []string{"resources wrong node n1 has a memory alarm"}},
 		"memory":             {func(f *facts) { f.node().Memory = 81 }, []string{"resources warning node n1 uses 81 bytes of 100 bytes of memory"}},
 		"disk alarm":         {func(f *facts) { f.node().DiskAlarm = true }, []string{"resources wrong node n1 has a disk alarm"}},
+		"disk unmeasured":    {func(f *facts) { f.node().DiskFree = unmeasured }, []string{"resources not known node n1 cannot measure its disk"}},
 		"disk":               {func(f *facts) { f.node().DiskFree = 2<<30 - 1 }, []string{"resources warning node n1 has 2.0 GiB of disk free, limit 1.0 GiB"}},
 		"files":              {func(f *facts) { f.node().Files = 81 }, []string{"resources warning node n1 uses 81 of 100 file descriptors"}},
 		"sockets":            {func(f *facts) { f.node().Sockets, f.node().SocketsLimit = 9, 10 }, []string{"resources warning node n1 uses 9 of 10 sockets"}},
@@ -285,6 +288,14 @@ func TestJudges(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestUnmeasured(t *testing.T) {
+	var n node
+	err := json.Unmarshal([]byte(`{"name":"n1","running":true,"disk_free":"NaN","disk_free_limit":50000000,"fd_used":"unknown","fd_total":1048576}`), &n)
+	if want := (node{Name: "n1", Running: true, DiskFree: unmeasured, DiskFreeLimit: 50_000_000, Files: unmeasured, FilesLimit: 1 << 20}); err != nil || !reflect.DeepEqual(n, want) {
+		t.Errorf("%+v, %v, want %+v", n, err, want)
 	}
 }
 
