@@ -18,7 +18,7 @@ import (
 
 // shop is two services, of which one reads what the other says.
 var shop = []Service{
-	{Name: "order", Schema: "orders", Daily: []string{"answers"}, Subscriptions: []flow.Subscription{{Queue: "order.progress", Events: []event.Type{"PaymentProcessed"}}}},
+	{Name: "order", Schema: "orders", Overhears: true, Daily: []string{"answers"}, Subscriptions: []flow.Subscription{{Queue: "order.progress", Events: []event.Type{"PaymentProcessed"}}}},
 	{Name: "payment", Schema: "payment", Subscriptions: []flow.Subscription{{Queue: "payment.order-placed", Events: []event.Type{"OrderPlaced"}}}},
 }
 
@@ -60,7 +60,7 @@ func sound() *facts {
 	m := &managementFacts{user: "operator", tags: []string{"administrator"}}
 	m.nodes.value = []node{{Name: "n1", Running: true, Memory: 1, MemoryLimit: 100, DiskFree: 9 << 30, DiskFreeLimit: 1 << 30, Files: 1, FilesLimit: 100}}
 	m.flags.value = []flag{{"quorum_queue", "enabled"}, {"stream_queue", "enabled"}, {"other", "disabled"}}
-	m.permissions.value = []permission{{User: "services", Configure: "^$", Write: `^orders\.|\.dlx$`, Read: ".*"}}
+	m.permissions.value = []permission{{User: "services", Configure: `^amq\.gen-`, Write: `^orders\.|\.dlx$|^amq\.gen-`, Read: ".*"}}
 	for _, x := range p.exchanges {
 		a.exchanges[x.Name] = answer[bool]{value: true}
 		m.exchanges.value = append(m.exchanges.value, exchange{Name: x.Name, Type: x.Kind, Durable: true})
@@ -210,9 +210,11 @@ func TestJudges(t *testing.T) {
 		}, []string{"quorums warning queue payment.order-placed: 2 of 3"}},
 		"copies unknown": {func(f *facts) { f.copies(work).Members = nil }, []string{"quorums not known the broker does not tell which nodes have payment.order-placed"}},
 		"copies on one":  {func(f *facts) { f.broker.api.nodes.value = append(f.broker.api.nodes.value, *f.node(), *f.node()) }, []string{"quorums warning fewer than 3 of 3 nodes have a copy of"}},
-		"rights of a run": {func(f *facts) { f.broker.api.permissions.value[0].Write = `^orders\.events$|\.dlx$` }, []string{
+		"rights of a run": {func(f *facts) { f.broker.api.permissions.value[0].Write = `^orders\.events$|\.dlx$|^amq\.` }, []string{
 			`broker-rights wrong service order runs as user "services", who may not: write orders.retry.1s`, `broker-rights wrong service payment runs`,
 			`broker-rights wrong user "services" of AMQP_URL may run none of the services; for order it lacks: write orders.retry.1s`}},
+		"rights to overhear": {func(f *facts) { f.broker.api.permissions.value[0].Configure = "^$" }, []string{
+			`broker-rights warning service order runs as user "services", who may not overhear events, so that its streams ask the database instead: configure amq.gen-x`}},
 		"rights of an operator": {func(f *facts) {
 			f.broker.api.permissions.value = append(f.broker.api.permissions.value, permission{"x", "", ".*", "^order"})
 			f.broker.user = "x"

@@ -40,8 +40,8 @@ type node struct {
 	Name          string
 	Running       bool
 	Partitions    []string
-	MemoryAlarm   bool  `json:"mem_alarm"`
-	DiskAlarm     bool  `json:"disk_free_alarm"`
+	MemoryAlarm   bool   `json:"mem_alarm"`
+	DiskAlarm     bool   `json:"disk_free_alarm"`
 	Memory        amount `json:"mem_used"`
 	MemoryLimit   amount `json:"mem_limit"`
 	DiskFree      amount `json:"disk_free"`
