@@ -175,6 +175,7 @@ refused 'payment declares a queue' ACCESS_REFUSED as -e RETRY_DELAYS=1s,7s payme
 refused "payment reads inventory's dead letters" ACCESS_REFUSED as payment dlq show inventory.payment-processed
 refused "payment reads inventory's tables" 'permission denied' sql payment 'SELECT count(*) FROM inventory.reservations'
 refused 'operator changes a table' 'permission denied' sql operator 'DELETE FROM payment.payments'
+refused 'nudge changes a table' 'permission denied' sql nudge 'UPDATE payment.payments SET status = status'
 expect 'operator reads all tables' 't' "$(sql operator \
   'SELECT (SELECT count(*) FROM orders.orders) > 0 AND (SELECT count(*) FROM payment.payments) > 0')"
 

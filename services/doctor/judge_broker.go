@@ -130,6 +130,8 @@ func (c *check) judgeNode(n node) {
 			"node %s has lost sight of %s", n.Name, many(n.Partitions))
 	}
 	switch {
+	case n.DiskFree == unmeasured:
+		c.unknown("see the node's log for why, and look at its disk: it raises no alarm when that is full", "node %s cannot measure its disk", n.Name)
 	case n.DiskFree == 0 && n.DiskFreeLimit == 0:
 		c.unknown("ask again in some seconds", "node %s has not measured its disk yet", n.Name)
 	case n.DiskAlarm:
@@ -155,10 +157,10 @@ func (c *check) judgeNode(n node) {
 	}
 }
 
-func full(used, limit int64) bool { return limit > 0 && float64(used) > fullness*float64(limit) }
+func full(used, limit amount) bool { return limit > 0 && float64(used) > fullness*float64(limit) }
 
 // bytes writes an amount for people.
-func bytes(n int64) string {
+func bytes[T ~int64](n T) string {
 	switch {
 	case n >= 1<<30:
 		return fmt.Sprintf("%.1f GiB", float64(n)/(1<<30))

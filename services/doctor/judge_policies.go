@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -9,7 +10,7 @@ import (
 	"orderflow/pkg/broker/management"
 )
 
-// judgePolicies looks at what policies make of the queues. Of two numbers the lower one counts. An argument of the declaration overrides a
+// judgePolicies looks at what policies make of the queues and exchanges. Of two numbers the lower one counts. An argument of the declaration overrides a
 // policy's dead-letter-exchange and dead-letter-strategy, but a policy's overflow overrides the argument, and by that it takes away
 // dead-lettering at least once (seen with RabbitMQ 3.10.8).
 func judgePolicies(p *plan, f *managementFacts) []Finding {
@@ -17,7 +18,10 @@ func judgePolicies(p *plan, f *managementFacts) []Finding {
 	if do, seen, is := dark(f, f.queues, ""); is {
 		return unknown(c.name, do, seen)
 	}
-	harmless := []string{}
+	if do, seen, is := dark(f, f.exchanges, ""); is {
+		return unknown(c.name, do, seen)
+	}
+	harmless := c.judgeExchangePolicies(p, f)
 	for _, want := range p.queues {
 		at := slices.IndexFunc(f.queues.value, func(q management.Queue) bool { return q.Name == want.Name })
 		if at < 0 {
@@ -43,14 +47,41 @@ func judgePolicies(p *plan, f *managementFacts) []Finding {
 	if len(harmless) > 0 {
 		return c.otherwise("they do no harm, at %s", many(harmless))
 	}
-	return c.otherwise("none applies to these queues")
+	return c.otherwise("none applies to these queues and exchanges")
+}
+
+// judgeExchangePolicies judges what policies say about the exchanges, and returns where they do no harm. There are no operator policies for these.
+func (c *check) judgeExchangePolicies(p *plan, f *managementFacts) (harmless []string) {
+	for _, want := range p.exchanges {
+		at := slices.IndexFunc(f.exchanges.value, func(x exchange) bool { return x.Name == want.Name })
+		if at < 0 || f.exchanges.value[at].Policy == "" {
+			continue
+		}
+		policy := f.exchanges.value[at].Policy
+		said := slices.IndexFunc(f.policies.value, func(p management.Policy) bool { return p.Name == policy })
+		if said < 0 {
+			do, _, _ := dark(f, f.policies, "policymaker")
+			c.unknown(cmp.Or(do, "ask again"), "policy %s applies to exchange %s; what it says is not known", policy, want.Name)
+			continue
+		}
+		if to, is := f.policies.value[said].Definition["alternate-exchange"]; is {
+			c.wrong(without("alternate-exchange", policy, want.Name), "policy %s sends what exchange %s has no queue for to exchange %q: it counts as published, and is lost",
+				policy, want.Name, to)
+			continue
+		}
+		harmless = append(harmless, want.Name+" ("+policy+")")
+	}
+	return harmless
+}
+
+// without is what to do about a key of a policy.
+func without(key, policy, from string) string {
+	return fmt.Sprintf("take %s out of policy %s, or let its pattern leave out %s", key, policy, from)
 }
 
 // judgePolicy judges what policies say about one queue.
 func (c *check) judgePolicy(p *plan, want broker.Part, policy string, said []map[string]any) {
-	without := func(key string) string {
-		return fmt.Sprintf("take %s out of policy %s, or let its pattern leave out %s", key, policy, want.Name)
-	}
+	without := func(key string) string { return without(key, policy, want.Name) }
 	isDead := p.dead[want.Name] != ""
 	if _, is := setting(said, "expires"); is {
 		c.wrong(without("expires"), "policy %s lets queue %s be deleted when nobody has used it for a while", policy, want.Name)

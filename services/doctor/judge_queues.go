@@ -71,8 +71,7 @@ func judgeConsumers(p *plan, f *brokerFacts) []Finding {
 		switch connected := f.api.connected(service); {
 		case own > 0:
 		case connected:
-			c.warning(fmt.Sprintf("see the log of %s: it rests while its gateway or carrier does not answer", service),
-				"nobody takes messages from %s, but service %s is connected", queue, service)
+			c.wrong(fmt.Sprintf("see the log of %s: it cannot consume", service), "service %s is connected, and nobody takes messages from %s", service, queue)
 		default:
 			c.wrong("orderflow serve "+service, "nobody takes messages from %s: service %s does not run, and orders do not end", queue, service)
 		}

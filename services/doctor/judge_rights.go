@@ -16,7 +16,13 @@ type need struct{ right, resource string }
 
 func (n need) String() string { return n.right + " " + n.resource }
 
-// needs lists what a service does to a broker on which everything is declared. To configure is for those who declare.
+// overhearing lists what listening to all events takes: a queue of one's own, that RabbitMQ names, bound to the exchange.
+func (p *plan) overhearing() []need {
+	const own = "amq.gen-x"
+	return []need{{"configure", own}, {"write", own}, {"read", own}, {"read", p.topology.Exchange}}
+}
+
+// needs lists what a service cannot do without on a broker on which everything is declared.
 func (p *plan) needs(service string) []need {
 	needs := []need{{"write", p.topology.Exchange}}
 	for _, delay := range p.topology.Delays {
@@ -72,10 +78,15 @@ func judgeBrokerRights(p *plan, f *brokerFacts) []Finding {
 	seen := map[runner]bool{}
 	for _, one := range f.api.connections.value {
 		who := runner{one.User, one.service()}
-		if seen[who] || !slices.ContainsFunc(p.services, func(s Service) bool { return s.Name == who.service }) {
+		at := slices.IndexFunc(p.services, func(s Service) bool { return s.Name == who.service })
+		if seen[who] || at < 0 {
 			continue
 		}
 		seen[who] = true
+		if lacks, err := f.api.granted(who.user).lacks(p.overhearing()); p.services[at].Overhears && err == nil && len(lacks) > 0 {
+			c.warning(grant(f.vhost, who.user), "service %s runs as user %q, who may not overhear events, so that its streams ask the database instead: %s",
+				who.service, who.user, many(lacks))
+		}
 		if lacks, err := f.api.lacks(who.user, p, who.service); err == nil && len(lacks) > 0 {
 			c.wrong(grant(f.vhost, who.user), "service %s runs as user %q, who may not: %s", who.service, who.user, many(lacks))
 		}
@@ -92,13 +103,17 @@ func grant(vhost, user string) string {
 	return fmt.Sprintf("rabbitmqctl set_permissions -p %s %s CONFIGURE WRITE READ (compose.yaml shows the least of them, and of set_topic_permissions)", vhost, user)
 }
 
+// granted is what a user may do.
+func (f *managementFacts) granted(user string) permission {
+	if at := slices.IndexFunc(f.permissions.value, func(p permission) bool { return p.User == user }); at >= 0 {
+		return f.permissions.value[at]
+	}
+	return permission{}
+}
+
 // lacks lists what a user may not do of what a service needs.
 func (f *managementFacts) lacks(user string, p *plan, service string) ([]string, error) {
-	var granted permission
-	if at := slices.IndexFunc(f.permissions.value, func(p permission) bool { return p.User == user }); at >= 0 {
-		granted = f.permissions.value[at]
-	}
-	lacks, err := granted.lacks(p.needs(service))
+	lacks, err := f.granted(user).lacks(p.needs(service))
 	for _, topic := range f.topics.value {
 		if topic.User != user || topic.Exchange != p.topology.Exchange || err != nil {
 			continue

@@ -1,8 +1,10 @@
 package doctor
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -16,7 +18,7 @@ import (
 
 // shop is two services, of which one reads what the other says.
 var shop = []Service{
-	{Name: "order", Schema: "orders", Daily: []string{"answers"}, Subscriptions: []flow.Subscription{{Queue: "order.progress", Events: []event.Type{"PaymentProcessed"}}}},
+	{Name: "order", Schema: "orders", Overhears: true, Daily: []string{"answers"}, Subscriptions: []flow.Subscription{{Queue: "order.progress", Events: []event.Type{"PaymentProcessed"}}}},
 	{Name: "payment", Schema: "payment", Subscriptions: []flow.Subscription{{Queue: "payment.order-placed", Events: []event.Type{"OrderPlaced"}}}},
 }
 
@@ -41,6 +43,11 @@ func named(all []management.Queue, name string) *management.Queue {
 	return &all[slices.IndexFunc(all, func(q management.Queue) bool { return q.Name == name })]
 }
 
+func (f *facts) exchange(name string) *exchange {
+	all := f.broker.api.exchanges.value
+	return &all[slices.IndexFunc(all, func(x exchange) bool { return x.Name == name })]
+}
+
 func (f *facts) node() *node { return &f.broker.api.nodes.value[0] }
 
 func (f *facts) server() *server { return &f.db.server.value }
@@ -53,10 +60,10 @@ func sound() *facts {
 	m := &managementFacts{user: "operator", tags: []string{"administrator"}}
 	m.nodes.value = []node{{Name: "n1", Running: true, Memory: 1, MemoryLimit: 100, DiskFree: 9 << 30, DiskFreeLimit: 1 << 30, Files: 1, FilesLimit: 100}}
 	m.flags.value = []flag{{"quorum_queue", "enabled"}, {"stream_queue", "enabled"}, {"other", "disabled"}}
-	m.permissions.value = []permission{{User: "services", Configure: "^$", Write: `^orders\.|\.dlx$`, Read: ".*"}}
+	m.permissions.value = []permission{{User: "services", Configure: `^amq\.gen-`, Write: `^orders\.|\.dlx$|^amq\.gen-`, Read: ".*"}}
 	for _, x := range p.exchanges {
 		a.exchanges[x.Name] = answer[bool]{value: true}
-		m.exchanges.value = append(m.exchanges.value, exchange{x.Name, x.Kind, true})
+		m.exchanges.value = append(m.exchanges.value, exchange{Name: x.Name, Type: x.Kind, Durable: true})
 	}
 	for _, q := range p.queues {
 		arguments := map[string]any{}
@@ -147,6 +154,7 @@ func TestJudges(t *testing.T) {
 		"memory alarm":       {func(f *facts) { f.node().MemoryAlarm = true }, []string{"resources wrong node n1 has a memory alarm"}},
 		"memory":             {func(f *facts) { f.node().Memory = 81 }, []string{"resources warning node n1 uses 81 bytes of 100 bytes of memory"}},
 		"disk alarm":         {func(f *facts) { f.node().DiskAlarm = true }, []string{"resources wrong node n1 has a disk alarm"}},
+		"disk unmeasured":    {func(f *facts) { f.node().DiskFree = unmeasured }, []string{"resources not known node n1 cannot measure its disk"}},
 		"disk":               {func(f *facts) { f.node().DiskFree = 2<<30 - 1 }, []string{"resources warning node n1 has 2.0 GiB of disk free, limit 1.0 GiB"}},
 		"files":              {func(f *facts) { f.node().Files = 81 }, []string{"resources warning node n1 uses 81 of 100 file descriptors"}},
 		"sockets":            {func(f *facts) { f.node().Sockets, f.node().SocketsLimit = 9, 10 }, []string{"resources warning node n1 uses 9 of 10 sockets"}},
@@ -176,8 +184,19 @@ func TestJudges(t *testing.T) {
 		"policy: strategy":                 {func(f *facts) { say(f, work, "dead-letter-strategy", "at-most-once") }, nil},
 		"policy: exchange of a DLQ":        {func(f *facts) { say(f, dead, "dead-letter-exchange", "x") }, []string{`policies warning policy p sends what leaves payment.order-placed.dlq to exchange "x"`}},
 		"policy: exchange of a work":       {func(f *facts) { say(f, work, "dead-letter-exchange", "x") }, nil},
-		"policy: unlimited":                {func(f *facts) { say(f, dead, "delivery-limit", -1.0) }, nil},
-		"policy that nobody knows":         {func(f *facts) { f.queue(work).Policy = "p"; f.broker.api.policies.err = refused }, []string{"policies not known policy p applies to queue payment.order-placed"}},
+		"exchange with another exchange": {func(f *facts) {
+			f.exchange("orders.events").Arguments = map[string]any{"alternate-exchange": "unrouted"}
+		}, []string{
+			"exchanges wrong exchange orders.events has alternate-exchange unrouted, and is declared without"}},
+		"internal exchange": {func(f *facts) { f.exchange("payment.order-placed.dlx").Internal = true }, []string{"exchanges wrong exchange payment.order-placed.dlx is internal"}},
+		"policy: alternate exchange": {func(f *facts) {
+			f.exchange("orders.events").Policy, f.exchange(delay).Policy, f.exchange("payment.order-placed.dlx").Policy = "p", "p", "q"
+			f.broker.api.policies.value = []management.Policy{{Name: "p", Definition: map[string]any{"alternate-exchange": "unrouted"}}, {Name: "q", Definition: map[string]any{"max-length": 5.0}}}
+		}, []string{`policies wrong policy p sends what exchange orders.events has no queue for to exchange "unrouted"`, "policies wrong policy p sends what exchange orders.retry.1s"}},
+		"policy of an exchange that nobody knows": {func(f *facts) { f.exchange("orders.events").Policy = "p"; f.broker.api.policies.err = refused }, []string{
+			"policies not known policy p applies to exchange orders.events"}},
+		"policy: unlimited":        {func(f *facts) { say(f, dead, "delivery-limit", -1.0) }, nil},
+		"policy that nobody knows": {func(f *facts) { f.queue(work).Policy = "p"; f.broker.api.policies.err = refused }, []string{"policies not known policy p applies to queue payment.order-placed"}},
 		"two policies, the lowest counts": {func(f *facts) {
 			q := f.queue(dead)
 			q.Policy, q.OperatorPolicy = "p", "o"
@@ -191,9 +210,11 @@ func TestJudges(t *testing.T) {
 		}, []string{"quorums warning queue payment.order-placed: 2 of 3"}},
 		"copies unknown": {func(f *facts) { f.copies(work).Members = nil }, []string{"quorums not known the broker does not tell which nodes have payment.order-placed"}},
 		"copies on one":  {func(f *facts) { f.broker.api.nodes.value = append(f.broker.api.nodes.value, *f.node(), *f.node()) }, []string{"quorums warning fewer than 3 of 3 nodes have a copy of"}},
-		"rights of a run": {func(f *facts) { f.broker.api.permissions.value[0].Write = `^orders\.events$|\.dlx$` }, []string{
+		"rights of a run": {func(f *facts) { f.broker.api.permissions.value[0].Write = `^orders\.events$|\.dlx$|^amq\.` }, []string{
 			`broker-rights wrong service order runs as user "services", who may not: write orders.retry.1s`, `broker-rights wrong service payment runs`,
 			`broker-rights wrong user "services" of AMQP_URL may run none of the services; for order it lacks: write orders.retry.1s`}},
+		"rights to overhear": {func(f *facts) { f.broker.api.permissions.value[0].Configure = "^$" }, []string{
+			`broker-rights warning service order runs as user "services", who may not overhear events, so that its streams ask the database instead: configure amq.gen-x`}},
 		"rights of an operator": {func(f *facts) {
 			f.broker.api.permissions.value = append(f.broker.api.permissions.value, permission{"x", "", ".*", "^order"})
 			f.broker.user = "x"
@@ -213,10 +234,10 @@ func TestJudges(t *testing.T) {
 			f.broker.api.consumers.value, f.broker.api.connections.value = f.broker.api.consumers.value[:1], nil
 			f.broker.amqp.queues[work] = answer[depth]{}
 		}, []string{"consumers wrong nobody takes messages from payment.order-placed: service payment does not run"}},
-		"resting service": {func(f *facts) {
+		"service that cannot consume": {func(f *facts) {
 			f.broker.api.consumers.value = f.broker.api.consumers.value[:1]
 			f.broker.amqp.queues[work] = answer[depth]{}
-		}, []string{"consumers warning nobody takes messages from payment.order-placed, but service payment is connected"}},
+		}, []string{"consumers wrong service payment is connected, and nobody takes messages from payment.order-placed"}},
 		"consumer that is not listed yet": {func(f *facts) { f.broker.api.consumers.value = nil }, nil},
 		"thief alone": {func(f *facts) { f.broker.api.consumers.value[1].Tag = "x"; f.broker.api.connections.value = nil }, []string{
 			"consumers wrong nobody takes messages from payment.order-placed: service payment does not run", `consumers wrong a foreign consumer takes messages away from payment.order-placed: tag "x"`}},
@@ -269,6 +290,14 @@ func TestJudges(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestUnmeasured(t *testing.T) {
+	var n node
+	err := json.Unmarshal([]byte(`{"name":"n1","running":true,"disk_free":"NaN","disk_free_limit":50000000,"fd_used":"unknown","fd_total":1048576}`), &n)
+	if want := (node{Name: "n1", Running: true, DiskFree: unmeasured, DiskFreeLimit: 50_000_000, Files: unmeasured, FilesLimit: 1 << 20}); err != nil || !reflect.DeepEqual(n, want) {
+		t.Errorf("%+v, %v, want %+v", n, err, want)
 	}
 }
 

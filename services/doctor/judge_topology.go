@@ -46,6 +46,12 @@ func judgeExchanges(p *plan, f *brokerFacts) []Finding {
 			if !is.Durable {
 				c.wrong(again, "exchange %s is not durable", want.Name)
 			}
+			if is.Internal {
+				c.wrong(again, "exchange %s is internal: it takes nothing from publishers", want.Name)
+			}
+			for _, name := range slices.Sorted(maps.Keys(is.Arguments)) {
+				c.wrong(again, "exchange %s has %s %v, and is declared without", want.Name, name, is.Arguments[name])
+			}
 		}
 	}
 	if blind {

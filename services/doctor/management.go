@@ -2,6 +2,7 @@ package doctor
 
 import (
 	"context"
+	"encoding/json"
 	"sync"
 	"time"
 
@@ -39,22 +40,38 @@ type node struct {
 	Name          string
 	Running       bool
 	Partitions    []string
-	MemoryAlarm   bool  `json:"mem_alarm"`
-	DiskAlarm     bool  `json:"disk_free_alarm"`
-	Memory        int64 `json:"mem_used"`
-	MemoryLimit   int64 `json:"mem_limit"`
-	DiskFree      int64 `json:"disk_free"`
-	DiskFreeLimit int64 `json:"disk_free_limit"`
-	Files         int64 `json:"fd_used"`
-	FilesLimit    int64 `json:"fd_total"`
-	Sockets       int64 `json:"sockets_used"`
-	SocketsLimit  int64 `json:"sockets_total"` // 0 where there is none
+	MemoryAlarm   bool   `json:"mem_alarm"`
+	DiskAlarm     bool   `json:"disk_free_alarm"`
+	Memory        amount `json:"mem_used"`
+	MemoryLimit   amount `json:"mem_limit"`
+	DiskFree      amount `json:"disk_free"`
+	DiskFreeLimit amount `json:"disk_free_limit"`
+	Files         amount `json:"fd_used"`
+	FilesLimit    amount `json:"fd_total"`
+	Sockets       amount `json:"sockets_used"`
+	SocketsLimit  amount `json:"sockets_total"` // 0 where there is none
+}
+
+// amount is a number, unmeasured where RabbitMQ says a word instead: "NaN" of a disk that it cannot measure, "unknown" of files.
+type amount int64
+
+const unmeasured amount = -1
+
+// UnmarshalJSON takes both.
+func (a *amount) UnmarshalJSON(text []byte) error {
+	if json.Unmarshal(text, (*int64)(a)) != nil {
+		*a = unmeasured
+	}
+	return nil
 }
 
 type exchange struct {
-	Name    string
-	Type    string
-	Durable bool
+	Name      string
+	Type      string
+	Durable   bool
+	Internal  bool // takes nothing from publishers
+	Arguments map[string]any
+	Policy    string // its name
 }
 
 type binding struct {

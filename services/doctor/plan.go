@@ -14,6 +14,7 @@ type Service struct {
 	Name          string
 	Schema        string
 	Subscriptions []flow.Subscription
+	Overhears     bool     // it listens to all events, by queues that it makes for a while
 	Daily         []string // tables of which the service makes a partition for each day, beside the inbox
 }
 

@@ -157,11 +157,12 @@ func seeServer(ctx context.Context, tx pgx.Tx) (server, error) {
 	return pgx.CollectExactlyOneRow(rows, pgx.RowToStructByName[server])
 }
 
+// seeHeld leaves autovacuum out, which may take long, and is not to be ended.
 func seeHeld(ctx context.Context, tx pgx.Tx) ([]transaction, error) {
 	rows, _ := tx.Query(ctx, `
 		SELECT pid, coalesce(usename::text, '') AS role, coalesce(application_name, '') AS program, coalesce(state, '') AS state,
 			clock_timestamp() - xact_start AS age, '' AS prepared
-		FROM pg_stat_activity WHERE datname = current_database() AND xact_start < clock_timestamp() - $1::interval AND pid <> pg_backend_pid()
+		FROM pg_stat_activity WHERE backend_type = 'client backend' AND datname = current_database() AND xact_start < clock_timestamp() - $1::interval AND pid <> pg_backend_pid()
 		UNION ALL
 		SELECT 0, owner::text, '', 'prepared', clock_timestamp() - prepared, gid
 		FROM pg_prepared_xacts WHERE database = current_database() AND prepared < clock_timestamp() - $1::interval

@@ -79,7 +79,7 @@ func doctored() []doctor.Service {
 	for i, s := range services {
 		all[i] = doctor.Service{Name: s.name, Schema: s.schema, Subscriptions: s.subscriptions()}
 		if s.name == order.Name {
-			all[i].Daily = []string{order.AnswersTable}
+			all[i].Overhears, all[i].Daily = true, []string{order.AnswersTable}
 		}
 	}
 	return all
