@@ -121,7 +121,7 @@ func newFaulty(t *testing.T) *faulty {
 		processes = append(processes, host(t, p.base))
 	}
 	rabbitmq := []string{host(t, f.MetricsURL)}
-	f.prometheus = startPrometheus(t, map[string][]string{"orderflow": processes, "rabbitmq": rabbitmq, "rabbitmq-queues": rabbitmq})
+	f.prometheus = startPrometheus(t, newManagement(t, f.Env).vhost, map[string][]string{"orderflow": processes, "rabbitmq": rabbitmq, "rabbitmq-queues": rabbitmq})
 	f.awaitTargets(t, len(processes)+2)
 	return f
 }

@@ -64,8 +64,8 @@ func hurry(t testing.TB, rules string) string {
 	})
 }
 
-// configured is prometheus.yml for a test: with other targets, by job, and without the jobs that there are none for.
-func configured(t testing.TB, targets map[string][]string) string {
+// configured is prometheus.yml for a test: with other targets, by job, and another virtual host, and without the jobs that there are none for.
+func configured(t testing.TB, vhost string, targets map[string][]string) string {
 	t.Helper()
 	var config map[string]any
 	text := scrapeInterval.ReplaceAllString(readText(t, observability+"/prometheus.yml"), "${1}_interval: 1s")
@@ -78,6 +78,9 @@ func configured(t testing.TB, targets map[string][]string) string {
 		if at := targets[job["job_name"].(string)]; at != nil {
 			delete(job, "dns_sd_configs")
 			delete(job, "relabel_configs")
+			if params, _ := job["params"].(map[string]any); params["vhost"] != nil {
+				params["vhost"] = []any{vhost}
+			}
 			job["static_configs"] = []any{map[string]any{"targets": at}}
 			job["scrape_timeout"], job["scrape_interval"] = "2s", "2s"
 			jobs = append(jobs, job)
@@ -97,11 +100,11 @@ type prometheus struct {
 	seen map[string]bool // alerts that were seen firing
 }
 
-func startPrometheus(t testing.TB, targets map[string][]string) *prometheus {
+func startPrometheus(t testing.TB, vhost string, targets map[string][]string) *prometheus {
 	t.Helper()
 	program, folder := installed(t, "prometheus"), t.TempDir()
 	write(t, filepath.Join(folder, "rules.yml"), hurry(t, readText(t, observability+"/rules.yml")))
-	write(t, filepath.Join(folder, "prometheus.yml"), configured(t, targets))
+	write(t, filepath.Join(folder, "prometheus.yml"), configured(t, vhost, targets))
 	free, err := port.Free(1)
 	if err != nil {
 		t.Fatal(err)
