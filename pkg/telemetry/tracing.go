@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
@@ -48,6 +49,7 @@ func OpenTracing(ctx context.Context, cfg TraceConfig) (*Tracing, error) {
 	if cfg.Endpoint == "" {
 		return t, nil
 	}
+	otel.SetLogger(logr.FromSlogHandler(cfg.Log.With("part", "OpenTelemetry").Handler())) // which tells of its own variables
 	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(cfg.Endpoint+"/v1/traces"))
 	if err != nil {
 		return nil, fmt.Errorf("traces: %w", err)

@@ -3,6 +3,7 @@ package doctor
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"sync"
 	"time"
 
@@ -83,10 +84,23 @@ type binding struct {
 type consumer struct {
 	Tag     string `json:"consumer_tag"`
 	Queue   struct{ Name string }
-	Channel struct {
-		User       string
-		Connection string `json:"connection_name"`
-	} `json:"channel_details"`
+	Channel channel `json:"channel_details"`
+}
+
+type channel struct {
+	User       string
+	Connection string `json:"connection_name"`
+
+	gone bool // RabbitMQ 3 goes on listing a consumer whose queue was deleted, without a channel
+}
+
+// UnmarshalJSON takes an empty list for a channel that is gone.
+func (c *channel) UnmarshalJSON(text []byte) error {
+	if c.gone = string(text) == "[]"; c.gone {
+		return nil
+	}
+	type known channel
+	return json.Unmarshal(text, (*known)(c))
 }
 
 type connection struct {
@@ -141,6 +155,7 @@ func seeManagement(ctx context.Context, address, vhost string) *managementFacts 
 		f.clock = answer[skew]{compareClocks(asked, told, time.Now(), 2*time.Second), err}
 	})
 	group.Wait()
+	f.consumers.value = slices.DeleteFunc(f.consumers.value, func(c consumer) bool { return c.Channel.gone })
 	management.Complete(f.queues.value, f.copies.value, f.policies.err != nil || f.operator.err != nil)
 	return f
 }

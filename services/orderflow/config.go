@@ -228,6 +228,9 @@ func (c *config) checkTraces() (wrong []error) {
 	if c.TracesTo == "" {
 		return nil
 	}
+	if strings.HasSuffix(strings.TrimSuffix(c.TracesTo, "/"), "/v1/traces") {
+		wrong = append(wrong, errors.New("OTEL_EXPORTER_OTLP_ENDPOINT: is the receiver's address without /v1/traces, which is added"))
+	}
 	if !slices.Contains(telemetry.Samplers, c.Sampler) {
 		wrong = append(wrong, fmt.Errorf("OTEL_TRACES_SAMPLER: %q is none of %s", c.Sampler, strings.Join(telemetry.Samplers, ", ")))
 	}

@@ -77,6 +77,7 @@ func TestWrongSettings(t *testing.T) {
 		"OPEN_TO_ANYBODY=perhaps":                    `OPEN_TO_ANYBODY: .*perhaps`,
 		"RATE_LIMIT=5":                               `RATE_LIMIT: is for each caller: it needs ACCESS_KEYS_FILE or OIDC_ISSUER`,
 		"OTEL_EXPORTER_OTLP_ENDPOINT=collector:4318": `OTEL_EXPORTER_OTLP_ENDPOINT: not a URL such as`,
+		"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318/v1/traces":                         `OTEL_EXPORTER_OTLP_ENDPOINT: is the receiver's address without /v1/traces`,
 		"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318\nOTEL_TRACES_SAMPLER=often":        `OTEL_TRACES_SAMPLER: "often" is none of parentbased_always_on`,
 		"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318\nOTEL_TRACES_SAMPLER_ARG=1.5":      `OTEL_TRACES_SAMPLER_ARG: must be from 0 to 1, is 1.5`,
 		"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318\nOTEL_TRACES_SAMPLER_ARG=few":      `OTEL_TRACES_SAMPLER_ARG: .*few`,

@@ -163,10 +163,12 @@ Place a first order, and see what becomes of it (its id is in the answer):
   curl -s %[1]s/v1/orders/ORDER_ID
   curl -s %[1]s/v1/orders/ORDER_ID/events
 
-Look for dead letters, and prove that everything adds up, from another terminal:
+From another terminal, ask whether all is well, where an order stands, for dead letters, and whether everything adds up:
 
   export AMQP_URL='%[6]s' DATABASE_URL='%[5]s'
-  export RABBITMQ_MANAGEMENT_URL='%[8]s'
+  export RABBITMQ_MANAGEMENT_URL='%[8]s' ORDERFLOW_URL='%[1]s'
+  %[7]s doctor
+  %[7]s doctor order ORDER_ID
   %[7]s dlq list
   %[7]s verify
 
