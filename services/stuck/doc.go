@@ -17,7 +17,8 @@
 // A message moves while it is looked for, so one look proves nothing. An event is lost where two looks, some seconds apart, have found it in no
 // outbox, in no dead-letter queue and in no delay queue, and it cannot be in Q either: because Q was empty both times, with nothing in anybody's
 // hands, or does not exist; or because Q, which hands out messages in their order, has handled one that was made after the first look, and so
-// published after this one, and nothing is in anybody's hands, or that was found a minute ago already. The inbox is asked last. Where that cannot be shown, nobody is told that something is lost.
+// published after this one, and nothing is in anybody's hands, or that was found a minute ago already. The inbox is asked last. Where that cannot be
+// shown, nobody is told that something is lost.
 //
 // A message that RabbitMQ itself has just taken out of one queue for another, since it has expired or was delivered too often, is in no count for a
 // moment; where the other queue does not exist, until it does. It may be taken for lost then.

@@ -102,13 +102,15 @@ func (w *Wait) judge(now, before *seen) (again bool) {
 		w.put(Outbox, o.Since, now.at.Sub(o.Since) > settleTime, "%s has tried %d times to publish it again", w.Owner, o.Attempts)
 		return false
 	}
-	if l, ok := now.letters[key{w.message(), dead}]; ok {
-		w.put(Dead, l.DeadAt, true, "%s after %d attempts: %s", l.Reason, l.Attempts, l.Error)
-		return false
-	}
-	if l, ok := now.delayed[key{w.message(), w.Queue}]; ok {
-		w.put(Delayed, l.FirstFailedAt, false, "failed %d times, and is tried again: %s", l.Attempts, l.Error)
-		return false
+	for _, id := range []uuid.UUID{w.message(), w.ID} { // an edit that was broken off has left it
+		if l, ok := now.letters[key{id, dead}]; ok {
+			w.put(Dead, l.DeadAt, true, "%s after %d attempts: %s", l.Reason, l.Attempts, l.Error)
+			return false
+		}
+		if l, ok := now.delayed[key{id, w.Queue}]; ok {
+			w.put(Delayed, l.FirstFailedAt, false, "failed %d times, and is tried again: %s", l.Attempts, l.Error)
+			return false
+		}
 	}
 	if e, ok := now.dropped[key{w.message(), dead}]; ok {
 		w.put(Dropped, e.At, true, "%s by %s, to %s", e.Outcome, e.Who, e.File)

@@ -76,7 +76,7 @@ func TestJudge(t *testing.T) {
 		"one that stops, and asks, uncounted": {look(idle), look(idle), time.Hour, true, InHand, false},
 		"its order was edited":                {look(empty), look(empty, edited), time.Hour, false, Edited, false},
 		"its order was edited, and it waits":  {look(busy), look(busy, edited), time.Hour, false, Waiting, false},
-		"only its edited copy is delayed":     {look(empty), look(empty, copyDelayed), time.Hour, false, Lost, false},
+		"only another is delayed":             {look(empty), look(empty, copyDelayed), time.Hour, false, Lost, false},
 		"passed by, and young":                {look(busy), look(busy, passed), time.Second, false, Waiting, false},
 		"passed by, while somebody is asked":  {look(busy), look(busy, passed), time.Hour, true, InHand, false},
 		"nobody consumes":                     {nil, look(unserved), time.Hour, false, Waiting, false},
@@ -97,6 +97,21 @@ func TestJudge(t *testing.T) {
 		}
 		if again := w.judge(c.now, c.before); w.Place != c.place || again != c.again || w.Told == "" && w.Place != Dead {
 			t.Errorf("%s: %s (%s), look again: %v; want %s, %v", name, w.Place, w.Told, again, c.place, c.again)
+		}
+	}
+}
+
+// An event that was edited and sent on with another id is looked for under that, and under its own where the edit was broken off.
+func TestJudgeLooksForTheEditedCopy(t *testing.T) {
+	empty := queue{consumers: 1, counted: true}
+	for name, c := range map[string]struct {
+		dead  uuid.UUID
+		place Place
+	}{"the copy is dead": {other, Dead}, "the original is": {id, Dead}, "neither": {uuid.Max, Lost}} {
+		w := &Wait{Word: Word{ID: id, At: at.Add(-time.Hour), Data: &event.InventoryReserved{}}, Queue: work, sent: other}
+		now := look(empty, func(s *seen) { s.letters = map[key]dlq.Letter{{c.dead, dead}: {}} })
+		if w.judge(now, look(empty)); w.Place != c.place {
+			t.Errorf("%s: %s, want %s", name, w.Place, c.place)
 		}
 	}
 }

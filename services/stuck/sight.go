@@ -63,7 +63,7 @@ func (l *Looker) see(ctx context.Context, waits []*Wait, before *seen) (*seen, e
 	if err := l.seeQueues(ctx, s, queues); err != nil {
 		return nil, err
 	}
-	wanted := postgres.Set(distinct(waits, (*Wait).message))
+	wanted := postgres.Set(append(distinct(waits, (*Wait).message), ids...))
 	if err := l.seeDelayed(ctx, s, wanted); err != nil {
 		return nil, err
 	}
