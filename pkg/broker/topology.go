@@ -39,10 +39,24 @@ func DeadLetterQueue(queue string) string { return queue + ".dlq" }
 
 // IsDelayQueue tells whether name is that of a delay queue for the exchange, whatever its delay.
 func IsDelayQueue(exchange, name string) bool {
-	delay, isOne := strings.CutPrefix(name, strings.TrimSuffix(DelayQueue(exchange, time.Second), "1s"))
-	number, unit := strings.CutSuffix(delay, "s")
-	_, err := strconv.ParseUint(strings.TrimSuffix(number, "m"), 10, 64)
-	return isOne && unit && err == nil
+	_, isOne := DelayOf(exchange, name)
+	return isOne
+}
+
+// DelayOf tells by its name how long messages stay in a delay queue of the workflow of an exchange.
+func DelayOf(exchange, name string) (delay time.Duration, isOne bool) {
+	rest, isOne := strings.CutPrefix(name, strings.TrimSuffix(DelayQueue(exchange, time.Second), "1s"))
+	number, hasUnit := strings.CutSuffix(rest, "s")
+	number, millis := strings.CutSuffix(number, "m")
+	n, err := strconv.ParseUint(number, 10, 64)
+	unit := time.Second
+	if millis {
+		unit = time.Millisecond
+	}
+	if !isOne || !hasUnit || err != nil {
+		return 0, false
+	}
+	return time.Duration(n) * unit, true
 }
 
 // DelayQueue is the name of a delay queue and of the exchange before it: "orders.retry.10s" for the exchange "orders.events".

@@ -25,8 +25,8 @@ func TestDelayQueueNames(t *testing.T) {
 		if got := DelayQueue("orders.events", delay); got != want {
 			t.Errorf("DelayQueue(orders.events, %s) = %q, want %q", delay, got, want)
 		}
-		if !IsDelayQueue("orders.events", want) {
-			t.Errorf("%s is no delay queue", want)
+		if got, ok := DelayOf("orders.events", want); !ok || got != delay {
+			t.Errorf("%s is a delay queue of %s, %v; want %s", want, got, ok, delay)
 		}
 	}
 	for _, name := range []string{"orders.retry.", "orders.retry.1", "orders.retry.s", "orders.retry.1h", "orders.retry.x1s", "orders.retry.-1s", "orders.retry.1m", "a.retry.1s", "order.progress"} {

@@ -135,6 +135,23 @@ func (h *History) Last(ctx context.Context, messages []string) ([]Entry, error) 
 	return entries, nil
 }
 
+// Edits returns the last line of each of these orders that says that a dead letter of it was edited, or may have been.
+func (h *History) Edits(ctx context.Context, orders []string) ([]Entry, error) {
+	rows, err := h.DB.Query(ctx, `
+		SELECT DISTINCT ON (order_id)
+			at, who, run_id, plan_id, action, outcome, message_id, sent_id, type, order_id, encode(body_hash, 'hex'), from_queue, to_queue, to_file
+		FROM history WHERE order_id = ANY($1::text[]) AND action = 'edit'
+		ORDER BY order_id, id DESC`, orders)
+	if err != nil {
+		return nil, fmt.Errorf("read the history: %w", err)
+	}
+	entries, err := pgx.CollectRows(rows, pgx.RowToStructByPos[Entry])
+	if err != nil {
+		return nil, fmt.Errorf("read the history: %w", err)
+	}
+	return entries, nil
+}
+
 // Act is what one call of a command has done with the dead letters of one queue.
 type Act struct {
 	At       time.Time  `json:"at"` // of the last message

@@ -11,6 +11,22 @@ import (
 	"orderflow/pkg/event"
 )
 
+// MayPublishAgain tells why PublishAgain would be refused, before anything is said of it being done; nil: it would not.
+func MayPublishAgain(ctx context.Context, db *pgxpool.Pool) error {
+	ctx, stop := context.WithTimeout(ctx, statementTimeout)
+	defer stop()
+	var role, table string
+	var may bool
+	if err := db.QueryRow(ctx, `
+		SELECT current_user, current_schema() || '.outbox', has_table_privilege('outbox', 'INSERT')`).Scan(&role, &table, &may); err != nil {
+		return fmt.Errorf("outbox: %w", err)
+	}
+	if !may {
+		return fmt.Errorf("the database user %s may not insert into %s; use one who may also insert into the services' outboxes", role, table)
+	}
+	return nil
+}
+
 // PublishAgain puts events that have got lost on their way into the outbox of the service that said them, whose schema db sees; the service
 // publishes them when it next looks, within a second or so. An event that waits there already stays as it is. Who has handled one before
 // drops it, by its id.

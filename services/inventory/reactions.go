@@ -16,7 +16,7 @@ func reserve(ctx context.Context, tx *postgres.Tx, batch []*event.Event) (follow
 	opened := make([]Reservation, 0, len(batch))
 	for _, e := range batch {
 		r := Open(event.OrderOf(e), event.NewID())
-		r.SaidID = event.NewID() // it will say something, whatever becomes of it
+		r.SaidID = event.NewID() // of what it says where the goods are there
 		opened = append(opened, r)
 	}
 	var inserted []uuid.UUID
@@ -41,6 +41,7 @@ func reserve(ctx context.Context, tx *postgres.Tx, batch []*event.Event) (follow
 		if r.Status == Reserved {
 			change.add(r, func(q *quantities, n int64) { q.reserved += n })
 		} else {
+			r.SaidID = event.NewID() // another state, another event
 			rejected = append(rejected, r)
 		}
 		follow = event.RespondAs(follow, r.SaidID, e, Name, now, fact)

@@ -35,8 +35,9 @@ func managedQueues(cmd *cobra.Command, b *broker.Broker) []managedQueue {
 	ctx, stop := context.WithTimeout(cmd.Context(), managementTimeout)
 	defer stop()
 	api := management.New(cfg.ManagementURL, b.VirtualHost())
-	var listed, late []management.Queue
-	if err := api.Get(ctx, "queues/{vhost}?disable_stats=true&enable_queue_totals=true", &listed); err != nil {
+	var late []management.Queue
+	listed, err := brieflyListed(ctx, api)
+	if err != nil {
 		fmt.Fprintf(cmd.ErrOrStderr(), "going on without the management API: RABBITMQ_MANAGEMENT_URL: %v\n", err)
 		return nil
 	}
@@ -63,6 +64,12 @@ func managedQueues(cmd *cobra.Command, b *broker.Broker) []managedQueue {
 		queues[i].gather(policies, operatorPolicies)
 	}
 	return queues
+}
+
+// brieflyListed lists the queues with what does not take a busy broker long.
+func brieflyListed(ctx context.Context, api *management.Client) (queues []management.Queue, err error) {
+	err = api.Get(ctx, "queues/{vhost}?disable_stats=true&enable_queue_totals=true", &queues)
+	return queues, err
 }
 
 // gather collects what is set for the queue.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/google/uuid"
@@ -28,7 +30,9 @@ What is done is written into the history, which "orderflow dlq history --order I
 Nothing does this by itself. With --every it goes on until it is stopped, beside the services, and logs what it does.
 
 What cannot be shown to be lost is left alone, and told with what to do instead; so is a dead letter that somebody has dropped. --force publishes the
-events of the orders that are named wherever they are. Events that are older than INBOX_RETENTION cannot be published again: nobody could tell
+events of the orders that are named wherever they are. What is published is what was said when the order was placed: so the events of an order of
+which a dead letter was edited (orderflow dlq edit) are left alone, too, unless they are forced. A dead letter that was dropped or edited with
+--no-database is in no history, and is taken for lost. Events that are older than INBOX_RETENTION cannot be published again: nobody could tell
 whether they were handled, so they would be refused.
 
 JSON is one object, or one for each round: run_id (in the history), looked_at (orders), nudged and left: order_id, queue, service, event_id,
@@ -54,7 +58,8 @@ type nudging struct {
 	every      time.Duration
 	ids        []uuid.UUID
 	deadline   time.Duration
-	log        *slog.Logger            // with --every
+	log        *slog.Logger // with --every
+	stderr     io.Writer
 	done       map[uuid.UUID]time.Time // when events were published again
 }
 
@@ -76,7 +81,7 @@ func (n *nudging) run(cmd *cobra.Command, args []string) (err error) {
 	case n.every > 0 && (n.dry || n.force || len(n.ids) > 0):
 		return usagef("--every looks for orders by itself: leave out the ids, --dry-run and --force")
 	}
-	n.deadline, n.done = cfg.OrderDeadline, map[uuid.UUID]time.Time{}
+	n.deadline, n.done, n.stderr = cfg.OrderDeadline, map[uuid.UUID]time.Time{}, cmd.ErrOrStderr()
 	return withLooker(cmd, cfg, !n.dry, func(l *stuck.Looker) error {
 		if n.every > 0 {
 			n.log = telemetry.NewLogger(cmd.ErrOrStderr(), cfg.LogLevel, cfg.LogFormat)
@@ -142,36 +147,47 @@ func (n *nudging) round(ctx context.Context, l *stuck.Looker) (nudged, error) {
 	}
 	report.LookedAt = len(cases)
 	var lost []*stuck.Wait
+	helped := map[*stuck.Case][]*stuck.Wait{}
 	for _, c := range cases {
-		var helped, left []*stuck.Wait
 		for _, w := range c.Waits {
 			if n.helps(w) {
-				helped = append(helped, w)
-			} else {
-				left = append(left, w)
+				helped[c] = append(helped[c], w)
 			}
 		}
-		lost = append(lost, helped...)
-		for _, w := range helped {
+		lost = append(lost, helped[c]...)
+	}
+	n.warn(lost)
+	var invalid []*stuck.Wait
+	if !n.dry && len(lost) > 0 {
+		if invalid, err = l.Nudge(ctx, report.RunID, lost); err != nil {
+			return report, err
+		}
+	}
+	now := time.Now()
+	for _, c := range cases {
+		var failed []*stuck.Wait
+		for _, w := range helped[c] {
+			if slices.Contains(invalid, w) {
+				failed = append(failed, w)
+				continue
+			}
 			report.Nudged = append(report.Nudged, waitOf(w))
+			if !n.dry {
+				n.done[w.ID] = now
+			}
 		}
-		if len(helped) == 0 && c.Stuck(n.deadline) {
-			report.leave(c, left)
+		switch {
+		case len(failed) == len(helped[c]) && c.Stuck(n.deadline):
+			report.leave(c, c.Waits)
+		case len(failed) > 0:
+			report.leave(c, failed)
 		}
-	}
-	if n.dry || len(lost) == 0 {
-		return report, nil
-	}
-	if err := l.Nudge(ctx, report.RunID, lost); err != nil {
-		return report, err
-	}
-	for _, w := range lost {
-		n.done[w.ID] = time.Now()
 	}
 	return report, nil
 }
 
 func (n *nudging) look(ctx context.Context, l *stuck.Looker) ([]*stuck.Case, error) {
+	maps.DeleteFunc(n.done, func(_ uuid.UUID, at time.Time) bool { return time.Since(at) >= n.patience() })
 	if len(n.ids) > 0 {
 		return lookAtEach(ctx, l, n.ids)
 	}
@@ -185,12 +201,25 @@ func (n *nudging) look(ctx context.Context, l *stuck.Looker) ([]*stuck.Case, err
 // helps tells whether to publish the event of a wait again. What was published a while ago, and is lost again, is not the fault of the message:
 // it is left for somebody to look at, and tried again much later.
 func (n *nudging) helps(w *stuck.Wait) bool {
-	if last, ok := n.done[w.ID]; ok && time.Since(last) < max(n.deadline, n.every) {
+	if last, ok := n.done[w.ID]; ok {
 		w.Told += fmt.Sprintf("; it was published again at %s", moment(last))
 		return false
 	}
 	return w.Place == stuck.Lost || n.force && w.Place != stuck.Expired && w.Place != stuck.Unnamed
 }
+
+// warn tells of what takes back what somebody has mended, which only --force does.
+func (n *nudging) warn(waits []*stuck.Wait) {
+	for _, w := range waits {
+		if w.Edit != nil {
+			fmt.Fprintf(n.stderr, "warning: order %s: %s is published as the order was placed, though %s edited its %s in %s at %s\n", w.Data.Subject(), w.Data.Type(),
+				plain(w.Edit.Who), plain(w.Edit.Type), plain(w.Edit.From), moment(w.Edit.At))
+		}
+	}
+}
+
+// patience is for how long what was published again is left alone.
+func (n *nudging) patience() time.Duration { return max(n.deadline, n.every) }
 
 // leave notes an order that waits, and that nothing was done for.
 func (r *nudged) leave(c *stuck.Case, waits []*stuck.Wait) {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"orderflow/pkg/broker"
+	"orderflow/pkg/broker/management"
 	"orderflow/pkg/dlq"
 	"orderflow/pkg/event"
 	"orderflow/pkg/postgres"
@@ -65,7 +66,7 @@ func withLooker(cmd *cobra.Command, cfg config, writes bool, f func(*stuck.Looke
 	if b != nil { // else there is much to tell all the same
 		defer b.Close()
 		l.DeadLetters = func(queues []string) []dlq.Source { return sources(cmd, b, queues, false) }
-		l.Unacked = func(context.Context) map[string]int { return unacked(managedQueues(cmd, b)) }
+		l.Unacked = func(ctx context.Context) map[string]int { return unacked(ctx, cfg, b) }
 		l.Delays = delayQueues(cfg, managedQueues(cmd, b))
 	}
 	d := desk{Broker: b, inboxes: dlq.Inboxes{}}
@@ -111,9 +112,18 @@ func delayQueues(cfg config, managed []managedQueue) (names []string) {
 	return slices.Compact(names)
 }
 
-// unacked is how many messages of each queue are in consumers' hands, as far as that is told.
-func unacked(queues []managedQueue) map[string]int {
+// unacked is how many messages of each queue are in consumers' hands, as far as the management API tells.
+func unacked(ctx context.Context, cfg config, b *broker.Broker) map[string]int {
 	counts := map[string]int{}
+	if cfg.ManagementURL == "" {
+		return counts
+	}
+	ctx, stop := context.WithTimeout(ctx, managementTimeout)
+	defer stop()
+	queues, err := brieflyListed(ctx, management.New(cfg.ManagementURL, b.VirtualHost()))
+	if err != nil {
+		return counts // why was told when the command began
+	}
 	for _, q := range queues {
 		if q.Unacked != nil {
 			counts[q.Name] = *q.Unacked
@@ -195,6 +205,9 @@ func next(w *stuck.Wait, id string) string {
 		return "see the log of " + w.Service + ", and whether the system that it asks answers"
 	case stuck.Delayed:
 		return "wait; it comes back by itself"
+	case stuck.Edited:
+		return strings.TrimSpace("see orderflow dlq history"+only) + ", and the file of the originals; " + strings.TrimSpace("orderflow nudge --force "+id) +
+			" publishes it with the terms on which the order was placed, which takes the edit back"
 	case stuck.Expired, stuck.Unnamed:
 		return "nothing that this program can do"
 	}
@@ -219,7 +232,7 @@ func inPlace(w *stuck.Wait) string {
 		return "in the queue"
 	case stuck.InHand:
 		return "in the hands of " + w.Service
-	case stuck.Lost:
+	case stuck.Lost, stuck.Edited:
 		return "lost"
 	case stuck.Expired:
 		return "too old"

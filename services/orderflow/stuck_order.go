@@ -32,7 +32,7 @@ JSON is one object:
   parts          the status of payment, reservation and shipment, as far as they are there
   timeline       event_id, type, source, time, seen_at, and after_seconds, the time since the line before
   waits          what it waits for, the most important first: queue and service (who has to handle the event), event_id, event_type, said_by,
-                 said_at; place (outbox, queue, in_flight, delay_queue, dead_letter, dropped, lost, expired, not_nameable, not_known), since,
+                 said_at; place (outbox, queue, in_flight, delay_queue, dead_letter, dropped, lost, edited, expired, not_nameable, not_known), since,
                  told (in words); next (what to do)
 
 Exit code: 3 where it is stuck; 0 where it has ended as it should, or goes on by itself and is not overdue.`,

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/google/uuid"
+
 	"orderflow/pkg/broker"
 	"orderflow/pkg/dlq"
 )
@@ -20,6 +22,7 @@ const (
 	Dead    Place = "dead_letter"  // it failed, and was given up
 	Dropped Place = "dropped"      // it was given up, and somebody has moved it to a file
 	Lost    Place = "lost"         // nowhere
+	Edited  Place = "edited"       // nowhere, and what its order said before was edited as a dead letter, which the rows know nothing of
 	Expired Place = "expired"      // it is too old for the inbox to tell
 	Unknown Place = "not_known"    // nobody can tell
 	Unnamed Place = "not_nameable" // nobody knows which event it is
@@ -36,8 +39,12 @@ type Wait struct {
 	// Still tells that it does not go on by itself.
 	Still bool
 
-	calling bool   // the service asks another system because of it
-	trace   string // that its order belongs to, as W3C trace context, or ""
+	// Edit is what somebody has last edited of the order's dead letters; nil: nothing. The event as the rows have it takes that back.
+	Edit *dlq.Entry
+
+	sent    uuid.UUID // the id of the edited copy that the queue is to handle instead; zero: there is none
+	calling bool      // the service asks another system because of it
+	trace   string    // that its order belongs to, as W3C trace context, or ""
 }
 
 // settleTime is how long things may take that go on by themselves.
@@ -49,14 +56,16 @@ const oldEnough = time.Minute
 
 // seen is what one look has seen.
 type seen struct {
-	at      time.Time
-	outbox  map[key]outboxed // by event and service
-	queues  map[string]queue
-	letters map[key]dlq.Letter // by event and dead-letter queue
-	delayed map[key]dlq.Letter // by event and work queue
-	unread  map[string]string  // why a dead-letter queue, or the delay queues (""), could not be looked through
-	dropped map[key]dlq.Entry  // by event and dead-letter queue
-	passed  map[string]bool    // work queues that have handled an event from after the look before
+	at           time.Time
+	outbox       map[key]outboxed // by event and service
+	queues       map[string]queue
+	letters      map[key]dlq.Letter       // by event and dead-letter queue
+	delayed      map[key]dlq.Letter       // by event and work queue
+	unread       map[string]string        // why a dead-letter queue, or the delay queues (""), could not be looked through
+	dropped      map[key]dlq.Entry        // by event and dead-letter queue
+	edits        map[uuid.UUID]*dlq.Entry // by order
+	passed       map[string]bool          // work queues that have handled an event from after the look before
+	passedBefore map[key]bool             // events, by work queue, that were passed as long ago as oldEnough
 }
 
 // queue is a work queue as the broker tells of it.
@@ -68,27 +77,42 @@ type queue struct {
 	counted   bool // unacked is known
 }
 
-// empty tells whether a message cannot be in the queue, nor in anybody's hands.
-func (q queue) empty() bool {
-	return q.absent || q.ready == 0 && (q.consumers == 0 || q.counted && q.unacked == 0)
+// empty tells whether a message cannot be in the queue, nor in anybody's hands. Who stops cancels its consumers first, and then finishes what it
+// has in hand.
+func (q queue) empty(calling bool) bool {
+	if q.counted {
+		return q.absent || q.ready == 0 && q.unacked == 0
+	}
+	return q.absent || q.ready == 0 && q.consumers == 0 && !calling
+}
+
+// message is the id of the message that the queue is to handle.
+func (w *Wait) message() uuid.UUID {
+	if w.sent != uuid.Nil {
+		return w.sent
+	}
+	return w.ID
 }
 
 // judge says where the message of a wait is; before is the look before, or nil. again asks for another look.
 func (w *Wait) judge(now, before *seen) (again bool) {
 	dead := broker.DeadLetterQueue(w.Queue)
+	w.Edit = now.edits[w.Data.Subject()]
 	if o, ok := now.outbox[key{w.ID, w.Owner}]; ok {
 		w.put(Outbox, o.Since, now.at.Sub(o.Since) > settleTime, "%s has tried %d times to publish it again", w.Owner, o.Attempts)
 		return false
 	}
-	if l, ok := now.letters[key{w.ID, dead}]; ok {
-		w.put(Dead, l.DeadAt, true, "%s after %d attempts: %s", l.Reason, l.Attempts, l.Error)
-		return false
+	for _, id := range []uuid.UUID{w.message(), w.ID} { // an edit that was broken off has left it
+		if l, ok := now.letters[key{id, dead}]; ok {
+			w.put(Dead, l.DeadAt, true, "%s after %d attempts: %s", l.Reason, l.Attempts, l.Error)
+			return false
+		}
+		if l, ok := now.delayed[key{id, w.Queue}]; ok {
+			w.put(Delayed, l.FirstFailedAt, false, "failed %d times, and is tried again: %s", l.Attempts, l.Error)
+			return false
+		}
 	}
-	if l, ok := now.delayed[key{w.ID, w.Queue}]; ok {
-		w.put(Delayed, l.FirstFailedAt, false, "failed %d times, and is tried again: %s", l.Attempts, l.Error)
-		return false
-	}
-	if e, ok := now.dropped[key{w.ID, dead}]; ok {
+	if e, ok := now.dropped[key{w.message(), dead}]; ok {
 		w.put(Dropped, e.At, true, "%s by %s, to %s", e.Outcome, e.Who, e.File)
 		return false
 	}
@@ -99,14 +123,22 @@ func (w *Wait) judge(now, before *seen) (again bool) {
 			return false
 		}
 	}
+	empty := q.empty(w.calling)
 	passed := now.passed[w.Queue] && !w.calling && now.at.Sub(w.At) > oldEnough
+	held := passed && q.counted && q.unacked > 0 && !now.passedBefore[key{w.message(), w.Queue}]
 	switch {
-	case before != nil && (q.empty() && before.queues[w.Queue].empty() || passed):
-		w.put(Lost, w.At, true, "%s", w.lossOf(q))
-	case q.empty():
+	case before != nil && (empty && before.queues[w.Queue].empty(w.calling) || passed && !held):
+		if w.put(Lost, w.At, true, "%s", w.lossOf(q)); w.Edit != nil {
+			w.put(Edited, w.At, true, "%s; and %s of the order was edited in %s at %s by %s, so what %s has of it may not be what went on", w.lossOf(q),
+				w.Edit.Type, w.Edit.From, w.Edit.At.UTC().Format(time.RFC3339), w.Edit.Who, w.Owner)
+		}
+	case empty:
 		w.put(Unknown, w.At, true, "the queue is empty") // until the second look
 		return before == nil
-	case q.consumers == 0:
+	case before != nil && held:
+		w.put(Unknown, w.At, true, "the queue has handled what was published later, but %s has %d messages in hand; if that is so for another %s, it is lost",
+			w.Service, q.unacked, oldEnough)
+	case q.consumers == 0 && q.ready > 0:
 		w.put(Waiting, w.At, true, "%d messages wait, and nobody consumes", q.ready)
 	case w.calling:
 		w.put(InHand, w.At, now.at.Sub(w.At) > settleTime, "%s asks another system because of it, which has not answered", w.Service)
@@ -129,7 +161,7 @@ func (w *Wait) lossOf(q queue) string {
 	switch {
 	case q.absent:
 		return "the queue does not exist; it is " + nowhere
-	case q.empty():
+	case q.empty(w.calling):
 		return "the queue is empty, with nothing in hand; it is " + nowhere
 	}
 	return "the queue has handled what was published later; it is " + nowhere

@@ -34,6 +34,10 @@ type Looker struct {
 	History *dlq.History // nil: nobody knows what was done with dead letters
 
 	memories map[string]*flow.Memory // by work queue
+	passed   map[key]time.Time       // when events, by work queue, were found to be passed: what Look before this one has noted
+	passing  map[key]time.Time       // the same, of this one
+	began    time.Time               // this Look
+	lookedAt map[string]time.Time    // when the Look began that has looked through a delay queue last
 }
 
 // pause is the time between two looks. What Unacked tells is as old as RabbitMQ's last tick of five seconds.
@@ -64,6 +68,10 @@ func (l *Looker) Look(ctx context.Context, ids []uuid.UUID) (cases []*Case, err 
 	if err := l.open(ctx); err != nil {
 		return nil, err
 	}
+	if l.began = time.Now(); l.lookedAt == nil {
+		l.lookedAt = map[string]time.Time{}
+	}
+	l.passed, l.passing = l.passing, map[key]time.Time{}
 	for some := range slices.Chunk(ids, atOnce) {
 		more, err := l.lookAt(ctx, some)
 		if err != nil {
@@ -134,7 +142,7 @@ func (l *Looker) waitsOf(r *Record) (waits []*Wait) {
 			case known:
 				w.put(Expired, w.At, true, "it is older than what the inbox of %s remembers (INBOX_RETENTION), and would be refused", q.Service)
 			default:
-				w.put(Unnamed, w.At, true, "its row was written by a version of %s that did not note the event's id, so it cannot be looked for, nor published again", w.Owner)
+				w.put(Unnamed, w.At, true, "its row was written by a version of %s that did not note the event's id, or not all that it says, so it cannot be looked for, nor published again", w.Owner)
 			}
 			waits = append(waits, w)
 		}
@@ -153,12 +161,12 @@ func (l *Looker) unhandled(ctx context.Context, waits []*Wait, over map[*Wait]bo
 		byQueue[w.Queue] = append(byQueue[w.Queue], w)
 	}
 	for name, some := range byQueue {
-		handled, err := l.memories[name].Handled(ctx, name, idsOf(some))
+		handled, err := l.memories[name].Handled(ctx, name, append(idsOf(some), distinct(some, (*Wait).message)...))
 		if err != nil {
 			return nil, err
 		}
 		for _, w := range some {
-			if over[w] = over[w] || handled[w.ID]; !over[w] {
+			if over[w] = over[w] || handled[w.ID] || handled[w.message()]; !over[w] {
 				left = append(left, w)
 			}
 		}
@@ -171,9 +179,6 @@ func (l *Looker) locate(ctx context.Context, waits []*Wait, over map[*Wait]bool)
 	for before := (*seen)(nil); len(waits) > 0; {
 		now, err := l.see(ctx, waits, before)
 		if err != nil {
-			return err
-		}
-		if err := l.sentOtherwise(ctx, now, waits, over); err != nil {
 			return err
 		}
 		if waits, err = l.unhandled(ctx, waits, over); err != nil {
@@ -193,23 +198,6 @@ func (l *Looker) locate(ctx context.Context, waits []*Wait, over map[*Wait]bool)
 				return ctx.Err()
 			}
 		}
-	}
-	return nil
-}
-
-// sentOtherwise ends the waits for events that somebody has edited, and that were handled under another id.
-func (l *Looker) sentOtherwise(ctx context.Context, s *seen, waits []*Wait, over map[*Wait]bool) error {
-	for _, w := range waits {
-		e, ok := s.dropped[key{w.ID, broker.DeadLetterQueue(w.Queue)}]
-		sent, err := uuid.Parse(e.SentID)
-		if !ok || err != nil {
-			continue
-		}
-		handled, err := l.memories[w.Queue].Handled(ctx, w.Queue, []uuid.UUID{sent})
-		if err != nil {
-			return err
-		}
-		over[w] = handled[sent]
 	}
 	return nil
 }

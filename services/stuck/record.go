@@ -1,6 +1,7 @@
 package stuck
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -24,7 +25,7 @@ type Record struct {
 
 // Word is an event that somebody may have to hear yet, since nothing that was said later of the same thing takes its place.
 type Word struct {
-	ID    uuid.UUID // zero where nobody knows it any more
+	ID    uuid.UUID // zero where nobody knows it any more, or not all that it says
 	Owner string    // the service that says it
 	At    time.Time // when it was said, as far as is known
 	Data  event.Payload
@@ -34,15 +35,22 @@ type Word struct {
 // goods have not left the stock.
 func (r *Record) Words() (words []Word) {
 	terms := &r.Order.Order
+	why := r.Order.CancelReason // where a row lacks its own reason
 	var parcel, goods, money event.Payload
 	if r.Shipment != nil {
-		parcel = r.Shipment.Said(terms)
+		s := *r.Shipment
+		s.Reason = cmp.Or(s.Reason, why)
+		parcel = s.Said(terms)
 	}
 	if r.Reservation != nil {
-		goods = r.Reservation.Said(terms)
+		v := *r.Reservation
+		v.Reason = cmp.Or(v.Reason, why)
+		goods = v.Said(terms)
 	}
 	if r.Payment != nil {
-		money = r.Payment.Said(terms)
+		p := *r.Payment
+		p.Undo = cmp.Or(p.Undo, why)
+		money = p.Said(terms)
 	}
 	if parcel != nil && (!r.Order.Status.Ended() || r.lagging()) {
 		words = append(words, r.word(shipping.Name, r.Shipment.SaidID, parcel))
@@ -72,11 +80,13 @@ func (r *Record) lagging() bool {
 }
 
 // word is what a row says. Where the row does not name the event, or names one that the order knows as another, it was written by a version
-// that does not note it; then the timeline may have seen it.
+// that does not note it; then the timeline may have seen it. Such a row may also lack what the event says, which is of no use to anybody then.
 func (r *Record) word(owner string, id uuid.UUID, said event.Payload) Word {
 	seen := r.seen(said.Type())
 	other := slices.ContainsFunc(r.Timeline, func(s order.Seen) bool { return s.EventID == id && s.Type != said.Type() })
 	switch {
+	case said.Validate() != nil:
+		return Word{Owner: owner, Data: said}
 	case seen != nil:
 		return Word{seen.EventID, owner, seen.Time, said}
 	case id == uuid.Nil || other:

@@ -13,6 +13,7 @@ import (
 
 	"orderflow/pkg/broker"
 	"orderflow/pkg/dlq"
+	"orderflow/pkg/event"
 	"orderflow/pkg/flow"
 	"orderflow/pkg/postgres"
 )
@@ -30,6 +31,8 @@ const (
 	// mostLetters is how many dead letters of a queue are looked at, and mostDelayed how many messages in delay queues: these are held up by it,
 	// and those behind them.
 	mostLetters, mostDelayed = 100_000, 1_000
+	// mostCopies is how often a dead letter that was edited is followed to its copy, which died and was edited.
+	mostCopies = 10
 	// lookPatience is how long to wait for another command that is at work on a queue.
 	lookPatience = 2 * time.Second
 	// skew is how far the clocks of services may differ, where an event is to be known as a later one.
@@ -40,7 +43,11 @@ const (
 func (l *Looker) see(ctx context.Context, waits []*Wait, before *seen) (*seen, error) {
 	s := &seen{
 		outbox: map[key]outboxed{}, queues: map[string]queue{}, letters: map[key]dlq.Letter{}, delayed: map[key]dlq.Letter{},
-		unread: map[string]string{}, dropped: map[key]dlq.Entry{}, passed: map[string]bool{},
+		unread: map[string]string{}, dropped: map[key]dlq.Entry{}, edits: map[uuid.UUID]*dlq.Entry{}, passed: map[string]bool{},
+		passedBefore: map[key]bool{},
+	}
+	if err := l.seeHistory(ctx, s, waits); err != nil {
+		return nil, err
 	}
 	ids := idsOf(waits)
 	for _, service := range distinct(waits, func(w *Wait) string { return w.Owner }) {
@@ -56,14 +63,11 @@ func (l *Looker) see(ctx context.Context, waits []*Wait, before *seen) (*seen, e
 	if err := l.seeQueues(ctx, s, queues); err != nil {
 		return nil, err
 	}
-	wanted := postgres.Set(ids)
+	wanted := postgres.Set(append(distinct(waits, (*Wait).message), ids...))
 	if err := l.seeDelayed(ctx, s, wanted); err != nil {
 		return nil, err
 	}
 	if err := l.seeDead(ctx, s, queues, wanted); err != nil {
-		return nil, err
-	}
-	if err := l.seeDropped(ctx, s, ids); err != nil {
 		return nil, err
 	}
 	if before == nil {
@@ -76,7 +80,24 @@ func (l *Looker) see(ctx context.Context, waits []*Wait, before *seen) (*seen, e
 		}
 		s.passed[name] = since
 	}
+	l.remember(s, waits)
 	return s, nil
+}
+
+// remember notes when each event was first found to be passed, for the looks to come.
+func (l *Looker) remember(s *seen, waits []*Wait) {
+	for _, w := range waits {
+		if !s.passed[w.Queue] {
+			continue
+		}
+		k := key{w.message(), w.Queue}
+		first, ok := l.passed[k]
+		if !ok {
+			first = s.at
+		}
+		s.passedBefore[k] = s.at.Sub(first) >= oldEnough
+		l.passing[k] = first
+	}
 }
 
 func (l *Looker) seeOutbox(ctx context.Context, s *seen, service string, ids []uuid.UUID) error {
@@ -106,7 +127,7 @@ func (l *Looker) seeQueues(ctx context.Context, s *seen, names []string) error {
 }
 
 // seeDelayed looks through the delay queues where there is anything in them. RabbitMQ 4 sends a message that is looked at too often back to its
-// work queue too early, which is no harm; package dlq stops well before.
+// work queue too early, which is no harm; package dlq stops well before, and so does mayLook.
 func (l *Looker) seeDelayed(ctx context.Context, s *seen, wanted map[uuid.UUID]bool) error {
 	total := 0
 	var filled []string
@@ -124,6 +145,10 @@ func (l *Looker) seeDelayed(ctx context.Context, s *seen, wanted map[uuid.UUID]b
 		return nil
 	}
 	for _, name := range filled {
+		if !l.mayLook(name) {
+			s.unread[""] = fmt.Sprintf("%s was looked through not long ago, which its messages do not bear often", name)
+			continue
+		}
 		_, err := dlq.Look(ctx, l.Broker, dlq.Source{Queue: name, Foreign: true, Wait: lookPatience}, func(letter dlq.Letter) error {
 			if id, err := uuid.Parse(letter.ID); err == nil && wanted[id] {
 				s.delayed[key{id, letter.RoutingKey}] = letter
@@ -137,6 +162,23 @@ func (l *Looker) seeDelayed(ctx context.Context, s *seen, wanted map[uuid.UUID]b
 	return nil
 }
 
+// tooSoon tells whether what stays in a queue for a delay would not bear that a look which began at a time was not the last: it bears 12, which
+// package dlq leaves it, and is looked at twice in each of five at most.
+func tooSoon(last, began time.Time, delay time.Duration) bool {
+	return began != last && began.Sub(last) < delay/4
+}
+
+// mayLook tells whether to look through a delay queue in this call of Look.
+func (l *Looker) mayLook(queue string) bool {
+	delay, _ := broker.DelayOf(event.Orders.Exchange, queue)
+	last, ok := l.lookedAt[queue]
+	if ok && tooSoon(last, l.began, delay) && l.Broker.Version() != 3 { // which does not count
+		return false
+	}
+	l.lookedAt[queue] = l.began
+	return true
+}
+
 func (l *Looker) seeDead(ctx context.Context, s *seen, queues []string, wanted map[uuid.UUID]bool) error {
 	var filled []string
 	for _, q := range queues {
@@ -148,6 +190,9 @@ func (l *Looker) seeDead(ctx context.Context, s *seen, queues []string, wanted m
 		if depth > 0 || held {
 			filled = append(filled, name)
 		}
+	}
+	if len(filled) == 0 {
+		return nil
 	}
 	for _, from := range l.DeadLetters(filled) {
 		from.Take, from.Wait = mostLetters, lookPatience
@@ -190,25 +235,60 @@ func (s *seen) couldNot(place, what string, err error) error {
 	return err
 }
 
-// seeDropped asks the history whether somebody has taken dead letters away.
-func (l *Looker) seeDropped(ctx context.Context, s *seen, ids []uuid.UUID) error {
+// seeHistory asks whether somebody has taken dead letters away, or has edited them. A queue that was sent a copy under another id is to handle that.
+func (l *Looker) seeHistory(ctx context.Context, s *seen, waits []*Wait) error {
 	if l.History == nil {
 		return nil
 	}
+	edits, err := l.History.Edits(ctx, texts(distinct(waits, func(w *Wait) uuid.UUID { return w.Data.Subject() })))
+	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && (refused.Code == "42P01" || refused.Code == "3F000") {
+		return nil // nothing was done yet
+	}
+	if err != nil {
+		return err
+	}
+	for _, e := range edits {
+		if id, err := uuid.Parse(e.OrderID); err == nil {
+			s.edits[id] = &e
+		}
+	}
+	for range mostCopies {
+		entries, err := l.History.Last(ctx, texts(distinct(waits, (*Wait).message)))
+		if err != nil {
+			return err
+		}
+		did := map[key]dlq.Entry{}
+		for _, e := range entries {
+			if id, err := uuid.Parse(e.MessageID); err == nil {
+				did[key{id, e.From}] = e
+			}
+		}
+		var copied []*Wait
+		for _, w := range waits {
+			at := key{w.message(), broker.DeadLetterQueue(w.Queue)}
+			e, ok := did[at]
+			sent, err := uuid.Parse(e.SentID)
+			switch {
+			case !ok:
+			case e.Outcome == string(dlq.Dropped):
+				s.dropped[at] = e
+			case err == nil && sent != w.message():
+				w.sent, copied = sent, append(copied, w)
+			}
+		}
+		if waits = copied; len(waits) == 0 {
+			break
+		}
+	}
+	return nil
+}
+
+func texts(ids []uuid.UUID) []string {
 	texts := make([]string, len(ids))
 	for i, id := range ids {
 		texts[i] = id.String()
 	}
-	entries, err := l.History.Last(ctx, texts)
-	if refused, ok := errors.AsType[*pgconn.PgError](err); ok && (refused.Code == "42P01" || refused.Code == "3F000") {
-		return nil // nothing was done yet
-	}
-	for _, e := range entries {
-		if id, err := uuid.Parse(e.MessageID); err == nil && (e.Outcome == string(dlq.Dropped) || e.SentID != "" && e.SentID != e.MessageID) {
-			s.dropped[key{id, e.From}] = e
-		}
-	}
-	return err
+	return texts
 }
 
 func idsOf(waits []*Wait) []uuid.UUID {
