@@ -35,8 +35,9 @@ which a dead letter was edited (orderflow dlq edit) are left alone, too, unless 
 --no-database is in no history, and is taken for lost. Events that are older than INBOX_RETENTION cannot be published again: nobody could tell
 whether they were handled, so they would be refused.
 
-JSON is one object, or one for each round: run_id (in the history), looked_at (orders), nudged and left: order_id, queue, service, event_id,
-event_type, said_by, said_at, place, since, told, next. left is what orders wait for that are stuck, and for which nothing was done.
+JSON is one object, or one for each round: run_id (in the history), looked_at (orders), nudged, left and rest: order_id, queue, service, event_id,
+event_type, said_by, said_at, place, since, told, next. left is what orders wait for that are stuck, and for which nothing was done; rest is
+what orders wait for that were named and go on by themselves, or that nothing is to be done for.
 
 Exit code: 3 where orders are left that it cannot help.`,
 		Example: `  orderflow nudge --dry-run
@@ -136,11 +137,12 @@ type nudged struct {
 	LookedAt int       `json:"looked_at"`
 	Nudged   []wait    `json:"nudged"`
 	Left     []wait    `json:"left"`
+	Rest     []wait    `json:"rest"` // of orders that were named: what needs no nudge
 }
 
 // round looks at the orders once and nudges those that can be helped.
 func (n *nudging) round(ctx context.Context, l *stuck.Looker) (nudged, error) {
-	report := nudged{RunID: uuid.New(), Nudged: []wait{}, Left: []wait{}}
+	report := nudged{RunID: uuid.New(), Nudged: []wait{}, Left: []wait{}, Rest: []wait{}}
 	cases, err := n.look(ctx, l)
 	if err != nil {
 		return report, err
@@ -181,6 +183,8 @@ func (n *nudging) round(ctx context.Context, l *stuck.Looker) (nudged, error) {
 			report.leave(c, c.Waits)
 		case len(failed) > 0:
 			report.leave(c, failed)
+		case len(helped[c]) == 0 && len(n.ids) > 0:
+			report.rest(c)
 		}
 	}
 	return report, nil
@@ -231,13 +235,23 @@ func (r *nudged) leave(c *stuck.Case, waits []*stuck.Wait) {
 	}
 }
 
+// rest notes an order that was named, and goes on by itself or has ended.
+func (r *nudged) rest(c *stuck.Case) {
+	for _, w := range c.Waits {
+		r.Rest = append(r.Rest, waitOf(w))
+	}
+	if len(c.Waits) == 0 {
+		r.Rest = append(r.Rest, wait{OrderID: c.Order.OrderID, Told: "it is " + string(c.Order.Status) + ", and every service has handled what the others have said"})
+	}
+}
+
 // waitsShown is how much people are shown of what was done, and of what was not.
 const waitsShown = 20
 
 func (r nudged) print(w io.Writer, dry bool) error {
-	how := "publish again"
+	how := "published again:"
 	if dry {
-		how = "would publish again"
+		how = "would be published again:"
 	}
 	for i, one := range r.Nudged {
 		if i == waitsShown {
@@ -256,6 +270,13 @@ func (r nudged) print(w io.Writer, dry bool) error {
 			fmt.Fprintf(w, "  next: %s\n", plain(one.Next))
 		}
 	}
+	for _, one := range r.Rest {
+		if one.Queue == "" {
+			fmt.Fprintf(w, "%s: nothing to nudge: %s\n", one.OrderID, plain(one.Told))
+		} else {
+			fmt.Fprintf(w, "%s: not nudged, since nothing is shown to be lost: it waits for %s, %s: %s\n", one.OrderID, one.Queue, one.Place, plain(one.Told))
+		}
+	}
 	orders := func(waits []wait) int {
 		ids := map[uuid.UUID]bool{}
 		for _, one := range waits {
@@ -267,7 +288,7 @@ func (r nudged) print(w io.Writer, dry bool) error {
 	if dry {
 		what = "would be nudged"
 	}
-	_, err := fmt.Fprintf(w, "%d of %d orders %s, %d left\n", orders(r.Nudged), r.LookedAt, what, orders(r.Left))
+	_, err := fmt.Fprintf(w, "%d of %d orders %s, %d left that need something else\n", orders(r.Nudged), r.LookedAt, what, orders(r.Left))
 	return err
 }
 

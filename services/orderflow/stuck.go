@@ -134,11 +134,14 @@ func unacked(ctx context.Context, cfg config, b *broker.Broker) map[string]int {
 
 // orderIDs reads the ids of orders that were given as arguments.
 func orderIDs(args []string) ([]uuid.UUID, error) {
-	ids := make([]uuid.UUID, len(args))
-	for i, arg := range args {
-		var err error
-		if ids[i], err = uuid.Parse(arg); err != nil {
+	var ids []uuid.UUID
+	for _, arg := range args {
+		id, err := uuid.Parse(arg)
+		if err != nil {
 			return nil, usagef("%q is no id of an order; it looks like 019a8f3e-5b7c-7d21-9a55-3f6f1c2b7a10", arg)
+		}
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
 		}
 	}
 	return ids, nil
@@ -189,6 +192,9 @@ func next(w *stuck.Wait, id string) string {
 	}
 	switch w.Place {
 	case stuck.Outbox:
+		if !w.Still {
+			return "wait; " + w.Owner + " publishes it by itself"
+		}
 		return fmt.Sprintf("see that %s runs (orderflow serve %s) and reaches RabbitMQ, and that no binding is missing (orderflow topology %s)", w.Owner, w.Owner, w.Service)
 	case stuck.Dead:
 		return "orderflow dlq replay " + w.Queue + only

@@ -141,7 +141,7 @@ func (w *Wait) judge(now, before *seen) (again bool) {
 	case q.consumers == 0 && q.ready > 0:
 		w.put(Waiting, w.At, true, "%d messages wait, and nobody consumes", q.ready)
 	case w.calling:
-		w.put(InHand, w.At, now.at.Sub(w.At) > settleTime, "%s asks another system because of it, which has not answered", w.Service)
+		w.put(InHand, w.At, now.at.Sub(w.At) > settleTime, "%s", w.callOf(q))
 	case q.ready > 0:
 		w.put(Waiting, w.At, false, "behind %d messages at most", q.ready+q.unacked)
 	case q.counted:
@@ -150,6 +150,14 @@ func (w *Wait) judge(now, before *seen) (again bool) {
 		w.put(Unknown, w.At, true, "nothing waits in the queue, and how much its consumers have in hand is not known without RABBITMQ_MANAGEMENT_URL")
 	}
 	return before == nil && !w.calling && q.consumers > 0 && now.at.Sub(w.At) > oldEnough
+}
+
+// callOf says what is known of a call of another system.
+func (w *Wait) callOf(q queue) string {
+	if q.counted {
+		return fmt.Sprintf("%s has begun to ask another system because of it; it has %d messages in hand, of which this may be one", w.Service, q.unacked)
+	}
+	return w.Service + " has begun to ask another system because of it; whether it still has it in hand is not known without RABBITMQ_MANAGEMENT_URL"
 }
 
 func (w *Wait) put(place Place, since time.Time, still bool, told string, args ...any) {
