@@ -26,7 +26,7 @@ func TestNudgeLeavesWhatWasEdited(t *testing.T) {
 	s.with("order payment", func(c *client) { id = place(t, c, goodOrder("customer")).OrderID })
 	edit(second)
 	operator.where(3, id, second, "queue")
-	s.with("inventory", nothing)
+	s.with("inventory order", nothing)
 	s.lose(third, purge)
 	if w := operator.where(3, id, third, "edited"); !strings.Contains(w.Told, "PaymentProcessed of the order was edited in "+second+".dlq") || !strings.Contains(w.Next, "nudge --force "+id) {
 		t.Errorf("%+v", w)
@@ -40,7 +40,7 @@ func TestNudgeLeavesWhatWasEdited(t *testing.T) {
 		t.Errorf("exit code %d\n%s%s", code, out, said)
 	}
 
-	s.with("order", func(c *client) { id = place(t, c, goodOrder("customer")).OrderID })
+	s.with("order inventory", func(c *client) { id = place(t, c, goodOrder("customer")).OrderID })
 	edit(first, "--new-id")
 	operator.where(3, id, first, "queue")
 	edit(first, "--new-id", "--patch", changedCity(t, "Better"))

@@ -192,10 +192,11 @@ func next(w *stuck.Wait, id string) string {
 	}
 	switch w.Place {
 	case stuck.Outbox:
+		see := fmt.Sprintf("see that %s runs (orderflow serve %s) and reaches RabbitMQ, and that no binding is missing (orderflow topology %s)", w.Owner, w.Owner, w.Service)
 		if !w.Still {
-			return "wait; " + w.Owner + " publishes it by itself"
+			return "wait, it is published again within a minute; if it stays, " + see
 		}
-		return fmt.Sprintf("see that %s runs (orderflow serve %s) and reaches RabbitMQ, and that no binding is missing (orderflow topology %s)", w.Owner, w.Owner, w.Service)
+		return see
 	case stuck.Dead:
 		return "orderflow dlq replay " + w.Queue + only
 	case stuck.Dropped:

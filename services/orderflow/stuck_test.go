@@ -170,7 +170,7 @@ func TestDoctorOrderInFlight(t *testing.T) {
 	o.ShippingAddress.City = "Hold"
 	held := place(t, p.client, o).OrderID
 	<-others.held
-	if w := operator.where(0, held, "shipping.inventory-reserved", "in_flight"); !strings.Contains(w.Told, "asks another system") {
+	if w := operator.where(0, held, "shipping.inventory-reserved", "in_flight"); !strings.Contains(w.Told, "ask another system") {
 		t.Errorf("%+v", w)
 	}
 	others.let <- struct{}{}
