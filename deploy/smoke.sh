@@ -160,7 +160,7 @@ docker compose start inventory >/dev/null 2>&1
 docker compose up --wait --no-build inventory >/dev/null 2>&1
 where() { as topology doctor order "$lost" --json | jq -r '[.waits[] | "\(.place) \(.queue)"] | join(", ")'; }
 becomes 'it waits for what was lost' 'lost inventory.payment-processed' where
-refused 'operator nudges' 'permission denied' as topology nudge "$lost"
+refused 'operator nudges' 'may not insert' as topology nudge "$lost"
 expect 'nudged' 1 "$(as nudge nudge "$lost" --json | jq ".nudged | length")"
 becomes 'and it goes on' 'shipped' order "$lost"
 
